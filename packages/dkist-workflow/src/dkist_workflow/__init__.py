@@ -1,0 +1,18 @@
+"""The engine-free graph of tasks with a name and a version."""
+
+from dkist_workflow.__about__ import __version__
+from dkist_workflow.distribution import distribution_of
+from dkist_workflow.errors import EngineNotInstalledError, WorkflowError
+from dkist_workflow.node import Node
+from dkist_workflow.queue import ResourceQueue
+from dkist_workflow.workflow import Workflow
+
+__all__ = [
+    "EngineNotInstalledError",
+    "Node",
+    "ResourceQueue",
+    "Workflow",
+    "WorkflowError",
+    "__version__",
+    "distribution_of",
+]

@@ -1,0 +1,44 @@
+"""The one place where a workflow reaches an engine without importing it."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from dkist_workflow.errors import EngineNotInstalledError, WorkflowError
+
+if TYPE_CHECKING:
+    from dkist_workflow.workflow import Workflow
+
+GROUP = "dkist_workflow.engines"
+"""The entry-point group under which a distribution registers an object with the methods of `Engine`."""
+
+
+class Engine(Protocol):
+    """What a distribution offers that turns workflows into an engine's own objects and files."""
+
+    def load(self, workflow: "Workflow") -> Any:
+        """Return the engine's own object for a workflow."""
+
+    def export(self, workflow: "Workflow", folder: Path) -> Path:
+        """Write the engine's file for a workflow to a folder, made where it is missing; return its path."""
+
+
+def installed_engine() -> Engine:
+    """
+    Return the engine that is installed.
+
+    Raises
+    ------
+    EngineNotInstalledError
+        None is.
+    WorkflowError
+        More than one is.
+    """
+    found = entry_points(group=GROUP)
+    if not found:
+        raise EngineNotInstalledError
+    if len(found) > 1:
+        names = ", ".join(sorted(point.value for point in found))
+        raise WorkflowError(f"more than one workflow engine is installed ({names}); uninstall all but one")
+    (point,) = found
+    return cast("Engine", point.load())

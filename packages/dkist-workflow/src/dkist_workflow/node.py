@@ -1,0 +1,141 @@
+"""A task's place in a workflow."""
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dkist_task import TaskBase
+from dkist_workflow.errors import WorkflowError
+from dkist_workflow.name import check_name
+from dkist_workflow.queue import ResourceQueue
+
+_EXTRA = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A task, what runs before it and what it needs from the worker."""
+
+    task: type[TaskBase]
+    """The class whose ``run`` is the work."""
+    upstreams: tuple[type[TaskBase], ...] = ()
+    """The tasks that must have succeeded before, in the order named."""
+    resource_queue: ResourceQueue = ResourceQueue.DEFAULT
+    """The kind of worker it runs on."""
+    pip_extras: tuple[str, ...] = ()
+    """Extras of the instrument distribution in its environment: normalised (PEP 685), sorted, each once."""
+
+    @property
+    def name(self) -> str:
+        """The task's name: its id in the engine and its `task_name` when it runs."""
+        return self.task.__name__
+
+    @property
+    def entry_point(self) -> str:
+        """Where the launcher finds the class: ``module:class``."""
+        return f"{self.task.__module__}:{self.task.__name__}"
+
+    @property
+    def upstream_names(self) -> tuple[str, ...]:
+        """The names of `upstreams`."""
+        return tuple(upstream.__name__ for upstream in self.upstreams)
+
+    @property
+    def retries(self) -> int:
+        """How often the engine tries again after a failure."""
+        return self.task.retries
+
+    @property
+    def retry_delay_seconds(self) -> float:
+        """The pause before each retry, in seconds."""
+        return self.task.retry_delay_seconds
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """How long one try may take, in seconds; None for no limit."""
+        return self.task.timeout_seconds
+
+
+def check_task(task: object) -> type[TaskBase]:
+    """
+    Return a task class that another process can import by name and the engine can run.
+
+    Raises
+    ------
+    WorkflowError
+        It is not a subclass of `TaskBase`, it cannot be imported by its name, or its retry settings are unusable.
+    """
+    if not isinstance(task, type) or not issubclass(task, TaskBase) or task is TaskBase:
+        hint = "; pass the class itself, not an instance" if isinstance(task, TaskBase) else ""
+        raise WorkflowError(f"task {task!r} is not a subclass of dkist_task.TaskBase{hint}")
+    check_name(task.__name__, what="task name")
+    _check_importable(task)
+    _check_number(task, "retries", integral=True, at_least=0)
+    _check_number(task, "retry_delay_seconds", at_least=0)
+    if task.timeout_seconds is not None:
+        _check_number(task, "timeout_seconds", above=0)
+    return task
+
+
+def _check_importable(task: type[TaskBase]) -> None:
+    """Refuse a class that ``from module import name`` does not give in another process."""
+    name, module = task.__name__, task.__module__
+    if module == "__main__":
+        raise WorkflowError(
+            f"task {name!r} is defined in '__main__', where no other process can import it; "
+            "move it to a module of the instrument package"
+        )
+    if "<locals>" in task.__qualname__:
+        raise WorkflowError(
+            f"task {name!r} is defined inside a function ({module}.{task.__qualname__}), where it cannot be "
+            "imported by name; move it to the top level of its module"
+        )
+    if getattr(sys.modules.get(module), name, None) is not task:
+        raise WorkflowError(
+            f"task {name!r} cannot be imported by name: '{module}.{name}' is not this class "
+            f"({task.__qualname__}); define it at the top level of its module under its own name"
+        )
+
+
+def _check_number(
+    task: type[TaskBase],
+    attribute: str,
+    *,
+    integral: bool = False,
+    at_least: float | None = None,
+    above: float | None = None,
+) -> None:
+    """Refuse a setting of a task that the engine could not use."""
+    value = getattr(task, attribute)
+    kinds = (int,) if integral else (int, float)
+    is_usable = (
+        isinstance(value, kinds)
+        and not isinstance(value, bool)
+        and abs(value) < 10**9  # also refuses nan; Airflow keeps durations as timedelta
+        and (at_least is None or value >= at_least)
+        and (above is None or value > above)
+    )
+    if not is_usable:
+        bound = f"at least {at_least}" if above is None else f"above {above}"
+        raise WorkflowError(
+            f"task {task.__name__!r}: {attribute} must be {'an integer' if integral else 'a number'} "
+            f"{bound} and below 1e9, not {value!r}"
+        )
+
+
+def check_extras(task_name: str, pip_extras: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the extras normalised, sorted and each once; WorkflowError where one is no name of an extra."""
+    if isinstance(pip_extras, str):
+        raise WorkflowError(
+            f"task {task_name!r}: pip_extras must be a list of names; write [{pip_extras!r}], not {pip_extras!r}"
+        )
+    extras = set()
+    for extra in pip_extras or ():
+        if not isinstance(extra, str) or not _EXTRA.fullmatch(extra):
+            raise WorkflowError(
+                f"task {task_name!r}: {extra!r} in pip_extras is not the name of an extra "
+                "(ASCII letters and digits, with '.', '_' and '-' between them)"
+            )
+        extras.add(re.sub(r"[-_.]+", "-", extra).lower())
+    return tuple(sorted(extras))
