@@ -1,0 +1,38 @@
+"""The predecessor, installed from the index in an environment of its own, to be measured side by side."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from harness.interpreter import find_interpreter
+
+RELEASE = "7.5.0"
+"""The release of dkist-processing-core that is measured."""
+PYTHON = "3.13"
+"""The only Python that release runs on."""
+NAME = f"dkist-processing-core {RELEASE}"
+"""How tables name it."""
+
+
+def predecessor_interpreter() -> Path:
+    """
+    Return the interpreter of an environment that holds the predecessor, made on the first call (20 s, 500 MB).
+
+    Raises
+    ------
+    InterpreterMissingError
+        Where this machine has no Python that the release runs on. A benchmark reports that in its rows.
+    """
+    folder = Path(__file__).parents[1] / "build" / f"dkist-processing-core-{RELEASE}"
+    interpreter = folder / "bin" / "python"
+    complete = folder / ".complete"
+    if complete.exists():
+        return interpreter
+    # Our own constraints are for another Airflow than the one the predecessor pins.
+    environ = {key: value for key, value in os.environ.items() if key not in {"UV_CONSTRAINT", "VIRTUAL_ENV"}}
+    make = ["uv", "venv", "--quiet", "--clear", "--python", str(find_interpreter(PYTHON)), str(folder)]
+    install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(interpreter)]
+    subprocess.run(make, env=environ, check=True)
+    subprocess.run([*install, f"dkist-processing-core=={RELEASE}"], env=environ, check=True)
+    complete.touch()
+    return interpreter
