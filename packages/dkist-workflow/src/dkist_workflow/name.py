@@ -40,4 +40,4 @@ def check_name(value: object, *, what: str) -> str:
         raise WorkflowError(
             f"{what} {value!r} ends in '.sh' or '.bash': Airflow would take it for a template file; rename it"
         )
-    return value
+    return str.__str__(value)  # an enumeration's member, say, becomes the text that it is

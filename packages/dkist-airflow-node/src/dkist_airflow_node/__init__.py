@@ -1,0 +1,14 @@
+"""Each task of a workflow as an Airflow operator that runs in its own Python environment."""
+
+from dkist_airflow_node.__about__ import __version__
+from dkist_airflow_node.dag_file import Lock, render_dag_file, task_script
+from dkist_airflow_node.errors import AirflowNodeError, AirflowNotInstalledError
+
+__all__ = [
+    "AirflowNodeError",
+    "AirflowNotInstalledError",
+    "Lock",
+    "__version__",
+    "render_dag_file",
+    "task_script",
+]
