@@ -1,0 +1,293 @@
+"""A real, private Airflow on this machine, for the demo, the tests and the distributed run."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from harness.cache import cache_folder
+from harness.process import GuardedProcess
+from harness.rest import AirflowApi
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+START_SECONDS = 120
+MIGRATE_SECONDS = 180
+POLL_SECONDS = 0.1
+
+# Below the range from which Linux gives ports to outgoing connections, so that none of those takes it in between.
+PORTS = range(20_000, 30_000)
+
+# What the shell that started us, hatch or pytest wants must not reach Airflow and the tasks.
+LEAKING = ("AIRFLOW_", "DKIST_", "HATCH_", "OTEL_", "PYTEST_", "PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV")
+
+SETTINGS = {
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+    "AIRFLOW__CORE__PARALLELISM": "4",
+    "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__PARSING_PRE_IMPORT_MODULES": "True",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1",
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "AIRFLOW__API__WORKERS": "1",
+    "AIRFLOW__API__EXPOSE_CONFIG": "False",
+    "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+}
+"""What makes a private Airflow quiet and quick; measured in docs/decisions."""
+
+
+class AirflowStartError(RuntimeError):
+    """Airflow did not start; the message has the end of the failing component's log."""
+
+
+class PrivateAirflow(AirflowApi):
+    """Scheduler, dag-processor and API server of one Airflow, with a folder of their own.
+
+    A context manager: started and healthy inside, and with nothing left running after it, also when this process is
+    interrupted or killed.
+
+    Parameters
+    ----------
+    home
+        ``AIRFLOW_HOME``: made if missing. Logs of the components are in ``home/components``, of tasks in ``home/logs``.
+    dags
+        The dags folder; None for ``home/dags``.
+    python
+        Interpreter of the environment that has Airflow.
+    database
+        SQLAlchemy address of an empty or migrated database; None for SQLite in `home`.
+    executor
+        Airflow's executor.
+    env
+        Further environment of every component, and so of tasks under the LocalExecutor. A name that starts with
+        ``AIRFLOW__`` overrides a setting made here.
+
+    Examples
+    --------
+    ::
+
+        with PrivateAirflow(tmp_path / "airflow", env={"DKIST_ENVIRONMENT_STORE": str(store)}) as airflow:
+            workflow.export(airflow.dags)
+            airflow.wait_for_dag(workflow.dag_id)
+            run_id = airflow.trigger(workflow.dag_id, recipe_run_id=1)
+            assert airflow.wait_for_run(workflow.dag_id, run_id) == "success", airflow.logs(workflow.dag_id, run_id)
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags: Path | None = None,
+        python: Path = Path(sys.executable),
+        database: str | None = None,
+        executor: str = "LocalExecutor",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        """Port of the API server on 127.0.0.1."""
+        super().__init__(f"http://127.0.0.1:{self.port}")
+        self.home = home.absolute()
+        self.dags = (dags or self.home / "dags").absolute()
+        """The dags folder."""
+        self.python = python
+        self._is_sqlite = database is None
+        secret = hashlib.sha256(os.urandom(32)).hexdigest()
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(LEAKING)},
+            "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            **SETTINGS,
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__CORE__EXECUTOR": executor,
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": "",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or f"sqlite:///{self.home / 'airflow.db'}",
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__SECRET_KEY": secret,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secret,
+            **(env or {}),
+        }
+        """The environment of every component."""
+        self._components: dict[str, GuardedProcess] = {}
+
+    def __enter__(self) -> Self:
+        """Start, and wait until healthy."""
+        with ExitStack() as on_failure:
+            on_failure.callback(self.stop)
+            self._prepare()
+            self.start_component("scheduler", ["scheduler", "--skip-serve-logs"])
+            self.start_component("dag-processor", ["dag-processor"])
+            self.start_component("api-server", ["api-server", "--host", "127.0.0.1", "--port", str(self.port)])
+            self._wait_until_healthy()
+            on_failure.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def start_component(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        python: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> GuardedProcess:
+        """Start one more ``airflow`` command that lives as long as this Airflow, such as a Celery worker.
+
+        Parameters
+        ----------
+        name
+            Unique; its log is ``home/components/<name>.log``.
+        arguments
+            What follows ``airflow``.
+        python
+            Interpreter of another environment that has Airflow; None for this Airflow's.
+        env
+            What to add to the environment.
+        """
+        python = python or self.python
+        component = GuardedProcess(
+            name,
+            [str(python), "-m", "airflow", *arguments],
+            log=self.home / "components" / f"{name}.log",
+            env={**self.env, "PATH": f"{python.parent}{os.pathsep}{self.env['PATH']}", **(env or {})},
+            cwd=self.home,
+        )
+        self._components[name] = component
+        return component
+
+    def component(self, name: str) -> GuardedProcess:
+        """Return a component that was started: ``scheduler``, ``dag-processor``, ``api-server``, or one of yours."""
+        return self._components[name]
+
+    def command(self, *arguments: str, timeout: float = 120) -> str:
+        """Run an ``airflow`` command in this Airflow to its end and return its standard output.
+
+        Raises
+        ------
+        RuntimeError
+            It failed; the message has its output.
+        """
+        return _airflow(self.python, arguments, env=self.env, cwd=self.home, timeout=timeout)
+
+    def logs(self, dag_id: str, run_id: str) -> str:
+        """Return the logs of every failed task of a run, for the message of an assertion."""
+        failed = (task for task in self.tasks(dag_id, run_id).values() if task.state in {"failed", "up_for_retry"})
+        return "\n".join(
+            f"{task.name} (attempt {task.try_number}):\n{self.task_log(dag_id, run_id, task.name, task.try_number)}"
+            for task in failed
+        )
+
+    def stop(self) -> None:
+        """Stop every component, side by side; when this returns none of their descendants is left."""
+        components = list(self._components.values())
+        self._components.clear()
+        for component in components:
+            component.ask_to_stop()
+        with ExitStack() as each:
+            for component in components:
+                each.callback(component.stop)
+
+    def _prepare(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.dags.mkdir(parents=True, exist_ok=True)
+        if not self._is_sqlite:
+            self.command("db", "migrate", timeout=MIGRATE_SECONDS)
+        elif not (self.home / "airflow.db").exists():
+            shutil.copyfile(migrated_database(self.python), self.home / "airflow.db")
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            for component in self._components.values():
+                if component.status is not None:
+                    raise AirflowStartError(
+                        f"Airflow's {component.name} ended with status {component.status}; "
+                        f"its log ends:\n{component.tail()}"
+                    )
+            try:
+                health = self.health()
+            except OSError:  # not listening yet
+                health = {}
+            waiting = [
+                name
+                for name, key in (("scheduler", "scheduler"), ("dag-processor", "dag_processor"))
+                if health.get(key, {}).get("status") != "healthy"
+            ]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                failing = self._components[waiting[0] if health else "api-server"]
+                raise AirflowStartError(
+                    f"Airflow's {failing.name} is not healthy after {START_SECONDS} s; its log ends:\n{failing.tail()}"
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nobody listens."""
+    while True:
+        port = random.choice(PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def migrated_database(python: Path = Path(sys.executable)) -> Path:
+    """Return an empty, migrated SQLite database of an environment's Airflow; made once per version and machine.
+
+    Copying it takes milliseconds where ``airflow db migrate`` takes five seconds.
+    """
+    query = "from importlib.metadata import version; print(version('apache-airflow-core'))"
+    version = subprocess.run([python, "-c", query], check=True, capture_output=True, text=True).stdout.strip()
+    database = cache_folder("databases") / f"airflow-{version}.db"
+    with database.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not database.exists():
+            with tempfile.TemporaryDirectory(dir=database.parent) as home:
+                made = Path(home) / "airflow.db"
+                env = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING)}
+                env |= SETTINGS | {"AIRFLOW_HOME": home, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{made}"}
+                _airflow(python, ["db", "migrate"], env=env, cwd=Path(home), timeout=MIGRATE_SECONDS)
+                made.rename(database)
+    return database
+
+
+def _airflow(python: Path, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float) -> str:
+    done = subprocess.run(
+        [python, "-m", "airflow", *arguments],
+        env=env,
+        cwd=cwd,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"airflow {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout

@@ -1,0 +1,117 @@
+"""Run one command, and leave none of its descendants behind, whatever becomes of whoever asked for it.
+
+A program of its own, started as ``python -I -S guardian.py GRACE_SECONDS COMMAND...`` by `harness.process`:
+
+* standard output: the command's process id on the first line; its exit status (negative: the signal) on a second, when
+  it ends.
+* standard input: never read for content. End of file (closed on purpose, or because the owner died) and SIGTERM mean
+  *stop*: SIGTERM to the command, after half of the grace to every descendant, at its end SIGKILL to what is left.
+* a command that ends by itself stops nothing: its orphans live on until the owner asks. Tests that kill a worker
+  rely on seeing what really happens to the worker's children.
+
+Descendants that moved to another session or process group, as Airflow's tasks do, are found because this process is
+their subreaper: an orphan becomes its child. If the guardian itself is killed, the command gets SIGTERM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+POLL_SECONDS = 0.05
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command of `arguments` until it has ended and the owner has asked to stop."""
+    grace_seconds, command = float(arguments[0]), arguments[1:]
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    stop_reader, stop_writer = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(stop_writer, b"."))
+    # From a background job of a shell SIGINT arrives as ignored, and Airflow would hand that on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        start_new_session=True,
+        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0),  # noqa: PLW1509 - one thread
+    )
+    report(process.pid)
+    status: int | None = None
+    while not select.select([sys.stdin, stop_reader], [], [], POLL_SECONDS)[0]:
+        status = reap(process.pid, status)
+    stop(process.pid, status, grace_seconds)
+    return 0
+
+
+def report(value: int) -> None:
+    """Write one line for the owner, who may be dead."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, b"%d\n" % value)
+
+
+def reap(command_pid: int, status: int | None) -> int | None:
+    """Collect every child that has ended; report and return the command's exit status once it has."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == command_pid:
+                status = os.waitstatus_to_exitcode(ended[1])
+                report(status)
+    return status
+
+
+def descendants() -> list[int]:
+    """Return the process ids of every living descendant of this process."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state not in "ZX":
+                    children.setdefault(int(parent), []).append(int(entry.name))
+    found, frontier = [], [os.getpid()]
+    while frontier:
+        of_this = children.get(frontier.pop(), [])
+        found += of_this
+        frontier += of_this
+    return found
+
+
+def send(pids: list[int], number: signal.Signals) -> None:
+    """Send a signal to processes that may be gone."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def stop(command_pid: int, status: int | None, grace_seconds: float) -> None:
+    """End the command and its descendants: politely, then firmly, then by force."""
+    start = time.monotonic()
+    if status is None:
+        send([command_pid], signal.SIGTERM)
+    is_told = status is not None
+    if is_told:
+        send(descendants(), signal.SIGTERM)
+    while left := descendants():
+        elapsed = time.monotonic() - start
+        if elapsed > grace_seconds:
+            send(left, signal.SIGKILL)
+        elif elapsed > grace_seconds / 2 and not is_told:
+            is_told = True
+            send(left, signal.SIGTERM)
+        time.sleep(POLL_SECONDS)
+        status = reap(command_pid, status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
