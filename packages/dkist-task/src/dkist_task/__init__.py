@@ -1,0 +1,6 @@
+"""The base class of a processing step; ``python -m dkist_task`` runs one."""
+
+from dkist_task._errors import RequestError, TaskError
+from dkist_task._task import TaskBase
+
+__all__ = ["RequestError", "TaskBase", "TaskError"]

@@ -1,0 +1,96 @@
+"""What this process runs on and what it may use of it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/")
+"""Where ``proc`` and ``sys`` lie."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What this process runs on and what it may use of it."""
+
+    name: str
+    """The host's own name."""
+
+    system: str
+    """Kernel, its release and the machine type."""
+
+    processors: float
+    """Processors the process may use: its affinity, cut by the CPU quota of its control groups."""
+
+    memory: int
+    """Bytes the process may use: the memory of the machine, cut by its control groups and its address-space limit."""
+
+
+def this_host() -> Host:
+    """Return what this process runs on."""
+    uname = os.uname()
+    return Host(
+        uname.nodename, f"{uname.sysname} {uname.release} {uname.machine}", usable_processors(), usable_memory()
+    )
+
+
+def usable_processors(root: Path = ROOT) -> float:
+    """Return how many processors' worth of time this process may use; `root` is where ``proc`` and ``sys`` lie."""
+    quotas: list[float] = [len(os.sched_getaffinity(0))]
+    for folder in _control_group_folders(root, "cpu"):
+        version_2 = _numbers(folder / "cpu.max")
+        version_1 = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
+        # A quota and its period, in the same unit; -1 is no limit.
+        quotas += [limit[0] / limit[1] for limit in (version_2, version_1) if len(limit) > 1 and min(limit) > 0]
+    return min(quotas)
+
+
+def usable_memory(root: Path = ROOT) -> int:
+    """Return how many bytes of memory this process may use; `root` is where ``proc`` and ``sys`` lie."""
+    limits = [_physical_memory(root)]
+    soft_limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft_limit != resource.RLIM_INFINITY:
+        limits.append(soft_limit)
+    for folder in _control_group_folders(root, "memory"):
+        limits += _numbers(folder / "memory.max") or _numbers(folder / "memory.limit_in_bytes")
+    return min(limits)
+
+
+def _physical_memory(root: Path) -> int:
+    """Return the machine's memory in bytes."""
+    for line in (root / "proc/meminfo").read_text().splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return sys.maxsize
+
+
+def _control_group_folders(root: Path, controller: str) -> list[Path]:
+    """Return the folders of this process's control group and of those it is nested in.
+
+    Within a container the group's path is the host's and does not exist under ``/sys``: the nearest that does is used.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    folders = []
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / (controllers and controller)
+        path = mount / group.lstrip("/")
+        folders += [folder for folder in (path, *path.parents) if folder.is_relative_to(mount) and folder.is_dir()]
+    return folders
+
+
+def _numbers(path: Path) -> tuple[int, ...]:
+    """Return the numbers in a control-group file; none where it is missing or says there is no limit."""
+    try:
+        words = path.read_text().split()
+    except OSError:
+        return ()
+    return tuple(int(word) for word in words) if words and words[0].lstrip("-").isdecimal() else ()
