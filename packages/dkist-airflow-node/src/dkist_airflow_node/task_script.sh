@@ -1,0 +1,139 @@
+# Runs one task of a DKIST workflow in the environment that its lock describes. Read by `bash -c`, in three stages:
+# Airflow's bash (no argument) becomes the supervisor, which starts the worker of the task. docs/how-to/environments.md
+set -u
+say() { printf 'dkist: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it started when this is told to end
+    local parent=$1 mode=$2 mark=DKIST_SUPERVISOR=$$.$RANDOM.$RANDOM drop=() entry status
+    shift 2
+    trap 'end; trap - TERM; kill -s TERM $$' TERM INT HUP
+    [[ $PPID = "$parent" ]] || fail "the process that asked for this task is gone"
+    [[ ${1-} ]] || { while [[ -e /proc/$parent ]]; do sleep 1; done; kill -s TERM $$; } &>/dev/null &
+    while IFS= read -rd '' entry; do
+        case ${entry%%=*} in # the worker's own Python, its secrets, and what would change a build stay outside
+        UV_INDEX* | UV_DEFAULT_INDEX | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_OFFLINE | UV_HTTP_*) ;;
+        UV_KEYRING_PROVIDER | UV_CREDENTIALS_DIR | UV_CONFIG_FILE | UV_CACHE_DIR | UV_CONCURRENT_*) ;;
+        UV_NATIVE_TLS | UV_SYSTEM_CERTS | UV_INSECURE_HOST | UV_PYTHON_INSTALL_DIR | AIRFLOW_CTX_*) ;;
+        PYTHON* | __PYVENV* | VIRTUAL_ENV* | CONDA* | PIP_* | UV_* | BASH_ENV | ENV | *[!A-Za-z0-9_]*) drop+=(-u "${entry%%=*}") ;;
+        *AIRFLOW* | ISB_* | MESH_CONFIG) drop+=(-u "${entry%%=*}") ;;
+        esac
+    done </proc/self/environ
+    "$@" env "${drop[@]}" "$mark" bash -pc "$BASH_EXECUTION_STRING" dkist work "$mode" </dev/null &
+    wait $!
+    status=$?
+    ((status <= 128)) || { say "the task died of signal $((status - 128))"; end; }
+    ((status <= 2 || status > 128)) || status=1 # 99 would read as "skipped" to Airflow
+    exit "$status"
+}
+
+end() { # SIGTERM to every process that carries the mark, in whatever session; SIGKILL to those left 10 s later
+    trap '' TERM INT HUP PIPE
+    local tick left
+    for tick in {0..59}; do
+        mapfile -t left < <(cd /proc && grep -lsxzF "$mark" [0-9]*/environ)
+        [[ ${left-} ]] || return
+        case $tick in
+        0) kill -s TERM "${left[@]%/environ}" ;;
+        5?) kill -s KILL "${left[@]%/environ}" ;;
+        esac
+        sleep 0.2
+    done
+} 2>/dev/null
+
+is_usable() { # marked complete, by an interpreter that is still there
+    local library
+    [[ -x $environment/bin/python ]] && read -r library <"$environment/.complete" && [[ -f $library ]]
+} 2>/dev/null
+
+has_digest() { # FILE: read from standard input, because sha256sum escapes some names
+    [[ $(sha256sum <"$1") = "$digest  -" ]]
+}
+
+install() { # fill the environment, which this process holds alone
+    cd / || return # where no project's settings are found; those of the user and the system apply
+    local into=(--quiet --python "$environment/bin/python" --only-binary :all: --link-mode copy --compile-bytecode)
+    rm -rf -- "$environment" && uv venv --quiet --no-python-downloads --python "$python" "$environment" || return
+    if [[ ${DKIST_LOCK-} ]]; then
+        cp -- "$lock" "$environment/requirements.txt" && has_digest "$environment/requirements.txt" &&
+            uv pip sync "${into[@]}" --require-hashes "$environment/requirements.txt" || return
+    else
+        uv pip install "${into[@]}" -- "$DKIST_REQUIREMENT" 'dkist-task[otlp]' || return
+    fi
+    "$environment/bin/python" -P -c 'import dkist_task, os; print(os.__file__)' >"$environment/.finished" &&
+        mv -- "$environment/.finished" "$environment/.complete"
+}
+
+build() {
+    local kind
+    kind=$(stat -f -c %T "$store")
+    case $kind in
+    nfs* | smb* | cifs | afs | ceph | lustre | gpfs | *panfs | 9p | v9fs | fuseblk | acfs | ocfs2)
+        fail "the environment store $store is on a network file system ($kind), where locks do not hold; set DKIST_ENVIRONMENT_STORE to a local folder" ;;
+    esac
+    command -v uv >/dev/null || fail "no 'uv' on the PATH of this worker, so no environment can be built; install it there"
+    python=$(cd / && uv python find --quiet --system --no-python-downloads "$DKIST_PYTHON") ||
+        fail "no Python $DKIST_PYTHON on this worker, which $origin needs; install it there"
+    say "building $environment for $origin"
+    SECONDS=0
+    printf 'process %s on %s\n' "$$" "$HOSTNAME" >"$environment.lock" || fail "cannot write to the environment store $store"
+    (install) && say "built in $SECONDS s" && return
+    rm -rf -- "$environment"
+    printf 'failed\n' >"$environment.lock"
+    fail "could not build the environment of $origin; the reason stands above; nothing of it was kept"
+}
+
+enter() { # hold the shared lock of a usable environment
+    local waited='' limit=1800 # seconds: longer than any build that goes well
+    until is_usable && flock --shared --nonblock 9 && is_usable; do
+        flock --exclusive --nonblock 9 && { is_usable || build; }
+        flock --shared --nonblock 9 || {
+            say "waiting for $environment, held by $(<"$environment.lock")"
+            waited=yes
+            flock --shared --wait "$limit" 9 || fail "gave up after $limit s: $environment is still held by $(<"$environment.lock")"
+        }
+        is_usable && break
+        [[ ! $waited || $(<"$environment.lock") != failed ]] || fail "the build of $environment that this task waited for failed"
+        ((SECONDS < limit)) || fail "$environment has to be built again, but is in use"
+        flock --unlock 9
+        sleep "0.$RANDOM"
+    done
+    : >"$environment.lock" # its modification time is the environment's last use
+}
+
+work() { # MODE: run, or build, which only makes the environment
+    local store=${DKIST_ENVIRONMENT_STORE:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}/dkist/environments}
+    local python digest lock=${DKIST_LOCK-} origin=${DKIST_LOCK:-${DKIST_REQUIREMENT-}}
+    [[ $store = /* && $store != /dkist/environments ]] ||
+        fail "DKIST_ENVIRONMENT_STORE is not set to an absolute path, nor is HOME"
+    [[ ${DKIST_PYTHON-} =~ ^3\.[0-9]+$ ]] || fail "DKIST_PYTHON is '${DKIST_PYTHON-}', not a version such as 3.12"
+    if [[ $lock ]]; then
+        [[ -f $lock ]] || fail "the lock $lock is not there; deploy the release again"
+        digest=${DKIST_LOCK_SHA256-}
+        has_digest "$lock" || fail "the lock $lock is not the one of this DAG (its SHA-256 is not '$digest'); deploy the release again"
+    elif [[ ${DKIST_REQUIREMENT-} ]]; then
+        say "$DKIST_REQUIREMENT has no lock: it was resolved once for this store and nothing about it is verified"
+        digest=$(printf '%s' "$DKIST_REQUIREMENT" | sha256sum)
+    else
+        fail "neither DKIST_LOCK nor DKIST_REQUIREMENT is set"
+    fi
+    local environment=$store/${digest:0:32}-py$DKIST_PYTHON-$HOSTTYPE
+    command -v flock >/dev/null || fail "no 'flock' on the PATH of this worker (it comes with util-linux)"
+    { mkdir -p -- "$store" && exec 9>>"$environment.lock"; } || fail "cannot write to the environment store $store"
+    enter
+    say "environment $environment"
+    [[ $1 = run ]] || exit 0
+    unset "${!UV_@}"
+    export VIRTUAL_ENV=$environment PATH=$environment/bin:$PATH
+    exec "$environment/bin/python" -P -u -m dkist_task run "$DKIST_TASK"
+}
+
+case ${1-} in
+supervise) supervise "${@:2}" ;;
+work) work "$2" ;;
+*) # from Airflow, or with the argument "build" from `dkist-airflow-node environments prebuild`
+    guard=(setpriv --pdeathsig TERM timeout --kill-after 10 0)
+    "${guard[@]}" true 2>/dev/null || guard=()
+    exec "${guard[@]:0:3}" bash -pc "$BASH_EXECUTION_STRING" dkist supervise "$PPID" "${1:-run}" "${guard[@]}"
+    ;;
+esac
