@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from inspect import isabstract
 
 from dkist_task import TaskBase
 from dkist_workflow.errors import WorkflowError
@@ -64,12 +65,15 @@ def check_task(task: object) -> type[TaskBase]:
     Raises
     ------
     WorkflowError
-        It is not a subclass of `TaskBase`, it cannot be imported by its name, or its retry settings are unusable.
+        It is no concrete subclass of `TaskBase`, it cannot be imported by its name, or its retry settings are unusable.
     """
     if not isinstance(task, type) or not issubclass(task, TaskBase) or task is TaskBase:
         hint = "; pass the class itself, not an instance" if isinstance(task, TaskBase) else ""
         raise WorkflowError(f"task {task!r} is not a subclass of dkist_task.TaskBase{hint}")
     check_name(task.__name__, what="task name")
+    if isabstract(task):
+        missing = ", ".join(sorted(task.__abstractmethods__))
+        raise WorkflowError(f"task {task.__name__!r} is abstract: it does not define {missing}")
     _check_importable(task)
     _check_number(task, "retries", integral=True, at_least=0)
     _check_number(task, "retry_delay_seconds", at_least=0)
