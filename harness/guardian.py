@@ -5,7 +5,7 @@ A program of its own, started as ``python -I -S guardian.py GRACE_SECONDS COMMAN
 * standard output: the command's process id on the first line; its exit status (negative: the signal) on a second, when
   it ends.
 * standard input: never read for content. End of file (closed on purpose, or because the owner died) and SIGTERM mean
-  *stop*: SIGTERM to the command, after half of the grace to every descendant, at its end SIGKILL to what is left.
+  *stop*: SIGTERM to the command and every descendant, and after the grace SIGKILL to what is left.
 * a command that ends by itself stops nothing: its orphans live on until the owner asks. Tests that kill a worker
   rely on seeing what really happens to the worker's children.
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     status: int | None = None
     while not select.select([sys.stdin, stop_reader], [], [], POLL_SECONDS)[0]:
         status = reap(process.pid, status)
-    stop(process.pid, status, grace_seconds)
+    stop(grace_seconds)
     return 0
 
 
@@ -87,30 +87,23 @@ def descendants() -> list[int]:
     return found
 
 
-def send(pids: list[int], number: signal.Signals) -> None:
-    """Send a signal to processes that may be gone."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def stop(command_pid: int, status: int | None, grace_seconds: float) -> None:
-    """End the command and its descendants: politely, then firmly, then by force."""
-    start = time.monotonic()
-    if status is None:
-        send([command_pid], signal.SIGTERM)
-    is_told = status is not None
-    if is_told:
-        send(descendants(), signal.SIGTERM)
+def stop(grace_seconds: float) -> None:
+    """End every descendant: politely, and after the grace by force."""
+    deadline = time.monotonic() + grace_seconds
+    number = signal.SIGTERM
+    told: set[int] = set()
     while left := descendants():
-        elapsed = time.monotonic() - start
-        if elapsed > grace_seconds:
-            send(left, signal.SIGKILL)
-        elif elapsed > grace_seconds / 2 and not is_told:
-            is_told = True
-            send(left, signal.SIGTERM)
+        if time.monotonic() > deadline:
+            number = signal.SIGKILL
+            told.clear()
+        for pid in set(left) - told:
+            told.add(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
         time.sleep(POLL_SECONDS)
-        status = reap(command_pid, status)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 if __name__ == "__main__":
