@@ -60,7 +60,8 @@ install() { # fill the environment, which this process holds alone
     else
         uv pip install "${into[@]}" -- "$DKIST_REQUIREMENT" 'dkist-task[otlp]' || return
     fi
-    "$environment/bin/python" -P -c 'import dkist_task, os; print(os.__file__)' >"$environment/.finished" &&
+    "$environment/bin/python" -P -c 'import dkist_task, os, sys; print(os.__file__, sys.argv[1], sep="\n")' "$origin" \
+        >"$environment/.finished" &&
         mv -- "$environment/.finished" "$environment/.complete"
 }
 
