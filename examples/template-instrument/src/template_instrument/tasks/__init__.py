@@ -1,0 +1,6 @@
+"""The tasks: what is done."""
+
+from template_instrument.tasks.count import Count
+from template_instrument.tasks.report import Report
+
+__all__ = ["Count", "Report"]
