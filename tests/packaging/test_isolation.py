@@ -1,0 +1,156 @@
+"""Two versions of one instrument package, whose requirements conflict, run interleaved in one Airflow."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.airflow import PrivateAirflow
+
+ROOT = Path(__file__).parents[2]
+
+PYPROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "dkist-processing-isolated"
+version = "{version}"
+requires-python = ">=3.11"
+dependencies = ["dkist-task", "iniconfig=={major}.*"]
+"""
+
+TASKS = """
+import json, os, sys
+from importlib.metadata import distributions, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from dkist_task import TaskBase
+
+
+class First(TaskBase):
+    def run(self) -> None:
+        import iniconfig
+
+        facts = {
+            "iniconfig": version("iniconfig"),
+            "iniconfig_file": iniconfig.__file__,
+            "prefix": sys.prefix,
+            "version": self.workflow_version,
+            "distributions": sorted(dist.metadata["Name"].lower() for dist in distributions()),
+            "has_airflow": find_spec("airflow") is not None,
+            "secrets": [name for name in os.environ if name.startswith(("AIRFLOW__", "ISB_"))],
+        }
+        name = f"{self.workflow_version}-{self.recipe_run_id}-{self.task_name}.json"
+        Path(os.environ["ISOLATION_FOLDER"], name).write_text(json.dumps(facts))
+
+
+class Second(First):
+    pass
+"""
+
+WORKFLOWS = """
+from dkist_processing_isolated.tasks import First, Second
+from dkist_workflow import Workflow
+
+workflow = Workflow(process_category="isolated", process_name="report", workflow_package=__package__)
+workflow.add_node(task=First)
+workflow.add_node(task=Second, upstreams=First)
+"""
+
+EXPORT = """
+import sys
+from dkist_build_utils import export
+folder, version, wheels = sys.argv[1:]
+print(export("dkist_processing_isolated", folder, version=version, find_links=[wheels]))
+"""
+
+
+def uv(*arguments: str | Path, **environment: str) -> None:
+    """Run uv to its end."""
+    inherited = {key: value for key, value in os.environ.items() if key not in {"VIRTUAL_ENV", "UV_CONSTRAINT"}}
+    command = ["uv", *map(str, arguments)]
+    done = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def make_release(folder: Path, version: str, wheels: Path) -> Path:
+    """Build one version of the package, and export its workflow; return the release folder."""
+    package = folder / version / "src" / "dkist_processing_isolated"
+    package.mkdir(parents=True)
+    (folder / version / "pyproject.toml").write_text(PYPROJECT.format(version=version, major=version[0]))
+    (package / "__init__.py").touch()
+    (package / "tasks.py").write_text(TASKS)
+    (package / "workflows.py").write_text(WORKFLOWS)
+    uv("build", "--quiet", "--wheel", "--out-dir", wheels, folder / version)
+    site = folder / f"site-{version}"
+    (wheel,) = wheels.glob(f"dkist_processing_isolated-{version}-*.whl")
+    uv("pip", "install", "--quiet", "--no-deps", "--target", site, "--python", sys.executable, wheel)
+    command = [sys.executable, "-c", EXPORT, str(folder / "releases"), version, str(wheels)]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Run both versions twice, interleaved; return what each task saw, by version, recipe run and task."""
+    folder = tmp_path_factory.mktemp("isolation")
+    wheels, seen = folder / "wheels", folder / "seen"
+    wheels.mkdir()
+    seen.mkdir()
+    uv("build", "--quiet", "--wheel", "--out-dir", wheels, ROOT / "packages" / "dkist-task")
+    releases = [make_release(folder, version, wheels) for version in ("1.0.0", "2.0.0")]
+    with PrivateAirflow(
+        folder / "airflow",
+        env={
+            "DKIST_ENVIRONMENT_STORE": str(folder / "store"),
+            "ISOLATION_FOLDER": str(seen),
+            "ISB_PASSWORD": "secret",
+            "UV_FIND_LINKS": str(wheels),
+        },
+    ) as airflow:
+        for release in releases:
+            release.rename(airflow.dags / release.name)
+        dags = [f"isolated_report_{version}" for version in ("1.0.0", "2.0.0")]
+        for dag in dags:
+            airflow.wait_for_dag(dag)
+        runs = [(dag, airflow.trigger(dag, recipe_run_id=number)) for number in (1, 2) for dag in dags]
+        for dag, run in runs:
+            assert airflow.wait_for_run(dag, run) == "success", airflow.logs(dag, run)
+    return {path.stem: json.loads(path.read_text()) for path in seen.iterdir()}
+
+
+def test_each_task_imports_the_library_of_its_own_version(reports: dict[str, dict[str, Any]]) -> None:
+    """Eight tasks of two versions, one Airflow: each saw its own version and the library which that requires."""
+    expected = {
+        f"{version}-{number}-{task}"
+        for version in ("1.0.0", "2.0.0")
+        for number in (1, 2)
+        for task in ("First", "Second")
+    }
+    assert set(reports) == expected
+    for name, report in reports.items():
+        assert report["version"] == name.partition("-")[0]
+        assert report["iniconfig"].partition(".")[0] == report["version"][0]
+        assert report["iniconfig_file"].startswith(report["prefix"])
+    assert len({report["prefix"] for report in reports.values()}) == 2
+
+
+def test_environment_of_a_task_holds_nothing_of_airflow_and_ours_but_the_task(
+    reports: dict[str, dict[str, Any]],
+) -> None:
+    """The environment has the instrument package, dkist-task, and what they require; no secret reaches the task."""
+    for report in reports.values():
+        dkist = [name for name in report["distributions"] if name.startswith("dkist")]
+        assert dkist == ["dkist-processing-isolated", "dkist-task"]
+        assert not report["has_airflow"]
+        assert not [name for name in report["distributions"] if "airflow" in name]
+        assert report["secrets"] == []
