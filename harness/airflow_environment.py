@@ -1,0 +1,72 @@
+"""Bare Airflow environments: Airflow and ``uv`` as on a worker host, and nothing of ours."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cache import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONSTRAINTS = Path(__file__).parents[1] / "constraints"
+
+
+def airflow_environment(
+    requirements: Sequence[str] = (), *, airflow: str = "3.3", python: str = "3.11", copy: str = ""
+) -> Path:
+    """Return the interpreter of an environment that has Airflow and ``uv``; made once per machine.
+
+    Safe to call from several processes at once: one makes it, the others wait. It is shared, so do not install into it.
+
+    Parameters
+    ----------
+    requirements
+        What to install beside Airflow and ``uv``: a provider, a wheel's path.
+    airflow
+        Minor version; there must be a constraints file for it.
+    python
+        Minor version of the interpreter.
+    copy
+        Name of a separate environment of the same content, for two workers that must not share one.
+
+    Raises
+    ------
+    RuntimeError
+        It could not be made; the message has what uv said.
+    """
+    constraints = CONSTRAINTS / f"airflow-{airflow}.txt"
+    wanted = ["apache-airflow", "uv", *requirements]
+    content = [constraints.read_text(), python, copy, *(f"{each}:{_digest(each)}" for each in wanted)]
+    key = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+    folder = cache_folder("airflow") / f"{airflow}-py{python}-{key}"
+    interpreter = folder / "bin" / "python"
+    marker = folder / ".complete"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not marker.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _uv("venv", "--quiet", "--python", python, str(folder))
+            install = ["pip", "install", "--quiet", "--compile-bytecode", "--python", str(interpreter)]
+            _uv(*install, "--constraint", str(constraints), *wanted)
+            marker.touch()
+    return interpreter
+
+
+def _digest(requirement: str) -> str:
+    """Return the digest of a requirement that is a file, so that a rebuilt wheel is another environment."""
+    path = Path(requirement)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _uv(*arguments: str) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in {"UV_CONSTRAINT", "VIRTUAL_ENV"}}
+    done = subprocess.run(["uv", *arguments], env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"uv {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
