@@ -1,0 +1,25 @@
+"""A picture to see at a glance what came out."""
+
+from dkist_processing_example.frame import FrameKind, frames_of_kind, read_frame
+from dkist_processing_example.product import Product
+from dkist_processing_example.tasks.product_task import ProductTask
+
+
+class DrawQuickLook(ProductTask):
+    """Draw the first frame before and after the calibration."""
+
+    products = (Product.QUICK_LOOK,)
+
+    def run(self) -> None:
+        """Draw one PNG."""
+        # Imported here: a workflow module imports this one where the extra is not installed.
+        from dkist_processing_example.picture import render_quick_look  # noqa: PLC0415
+
+        raw = read_frame(frames_of_kind(self.folder.files(Product.LEVEL_0), FrameKind.OBSERVE)[0])
+        calibrated = read_frame(self.folder.files(Product.LEVEL_1)[0])
+        caption = (
+            f"{calibrated.header['INSTRUME']} {calibrated.header['WAVELNTH']} nm   {calibrated.header['DATE-BEG']}   "
+            f"recipe run {self.recipe_run_id}   {self.workflow_name} {self.workflow_version}"
+        )
+        with self.folder.replacing(Product.QUICK_LOOK) as folder:
+            (folder / "quicklook.png").write_bytes(render_quick_look(raw.data, calibrated.data, caption))

@@ -1,0 +1,45 @@
+"""What the tasks of this package have in common."""
+
+import logging
+from functools import cached_property
+from typing import ClassVar
+
+from dkist_processing_example.product import Product, RecipeRunFolder
+from dkist_task import TaskBase
+
+logger = logging.getLogger(__name__)
+
+
+class ProductTask(TaskBase):
+    """
+    A task that makes products of a recipe run, and makes them anew when it is run again.
+
+    A subclass names its `products` and writes each of them in ``with self.folder.replacing(product) as folder:``.
+    """
+
+    products: ClassVar[tuple[Product, ...]]
+    """What it makes."""
+
+    @cached_property
+    def folder(self) -> RecipeRunFolder:
+        """The folder of this recipe run."""
+        return RecipeRunFolder.from_environment(self.recipe_run_id)
+
+    def pre_run(self) -> None:
+        """Stop before any work is done when the workers are not configured."""
+        logger.info("Products of recipe run %d are in %s", self.recipe_run_id, self.folder.path)
+
+    def post_run(self) -> None:
+        """Count what has been made."""
+        written = self.meter.create_counter(
+            "dkist_example.product.size", unit="By", description="Bytes written for a product."
+        )
+        for product in self.products:
+            sizes = [path.stat().st_size for path in self.folder.files(product, "*")]
+            written.add(sum(sizes), {"product": product.value})
+            logger.info("%s: %d file(s), %.1f MB", product.value, len(sizes), sum(sizes) / 1e6)
+
+    def rollback(self) -> None:
+        """Remove what this task has made, so that the recipe run is as it was before."""
+        for product in self.products:
+            self.folder.discard(product)
