@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dkist_airflow_node.__about__ import __version__
 from dkist_airflow_node.environments_commands import add_environments_commands
 from dkist_airflow_node.errors import AirflowNodeError
+from dkist_airflow_node.messages_commands import add_messages_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="GROUP")
     add_environments_commands(subparsers)
+    add_messages_commands(subparsers)
     parsed = parser.parse_args(arguments)
     try:
         status: int = parsed.run(parsed)
