@@ -12,7 +12,10 @@ import click
 
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.archive import archive
+from dkist_build_utils.deployment_commands import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.fault import BuildError
+from dkist_build_utils.folder import replace_file
+from dkist_build_utils.graph import mermaid, named_workflows, tree
 from dkist_build_utils.release import export
 from dkist_build_utils.table import table
 from dkist_build_utils.validation import Validation, validation_of
@@ -175,6 +178,34 @@ def archive_command(folder: Path) -> None:
     The same folder gives the same bytes on any machine and any day.
     """
     click.echo(archive(folder))
+
+
+@cli.command()
+@click.argument("package", metavar="PACKAGE[:WORKFLOW]")
+@click.option("--format", "form", type=click.Choice(["tree", "mermaid"]), default="tree", show_default=True)
+@click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
+def graph(package: str, *, form: str, output: Path | None) -> None:
+    """
+    Draw the workflows of PACKAGE, or the one of a name, for people.
+
+    A tree for a terminal, or a Mermaid flowchart for a README; queues, extras and retries are shown.
+    """
+    package, _, name = package.partition(":")
+    workflows = named_workflows(package, name or None)
+    text = mermaid(workflows) if form == "mermaid" else "\n\n".join(map(tree, workflows))
+    _say(text, output)
+
+
+def _say(text: str, output: Path | None) -> None:
+    """Print a text, or write it to a file."""
+    if output is None:
+        click.echo(text)
+    else:
+        replace_file(output, f"{text}\n".encode())
+
+
+for command in (deploy_command, undeploy_command, list_command, diff_command):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -1,9 +1,11 @@
 """What a release folder holds, checked against its manifest."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dkist_build_utils.fault import BuildError, Fault, FaultsError
 from dkist_build_utils.folder import read_folder
@@ -31,6 +33,12 @@ def release_from_folder(folder: Path) -> Release:
     return verified_release(str(folder), read_folder(folder))
 
 
+def pools_of(release: Release) -> dict[str, dict[str, Any]]:
+    """Return the pools that a release needs, with the settings for those that are to be created."""
+    pools: dict[str, dict[str, Any]] = json.loads(release.files[POOLS_NAME])
+    return pools
+
+
 def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
     """Return files as a release; BuildError, naming the subject, where they are not as their manifest says."""
     if MANIFEST_NAME not in files:
@@ -48,6 +56,7 @@ def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[st
         yield MANIFEST_NAME, f"{manifest.folder_name!r} is not a plain name"
     yield from _file_faults(manifest, files)
     yield from _lock_faults(manifest, files)
+    yield from _pool_faults(manifest, files)
     yield from _workflow_faults(manifest)
 
 
@@ -77,6 +86,19 @@ def _lock_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
         else:
             if manifest.distribution not in versions:
                 yield name, f"it does not hold {manifest.distribution!r}"
+
+
+def _pool_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Yield a fault where the pools are not those of the tasks, or not in the form that Airflow imports."""
+    needed = {task["pool"] for workflow in manifest.workflows for task in workflow["tasks"]} - {None}
+    try:
+        pools = json.loads(files.get(POOLS_NAME, b"{}"))
+        forms = {(type(pool["slots"]), type(pool["description"]), len(pool)) for pool in pools.values()}
+        is_sound = pools.keys() == needed and forms <= {(int, str, 3)}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        is_sound = False
+    if not is_sound:
+        yield POOLS_NAME, f"it does not hold the pools of the tasks ({', '.join(sorted(needed)) or 'none'})"
 
 
 def _workflow_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:

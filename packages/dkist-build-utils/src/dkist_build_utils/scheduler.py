@@ -78,6 +78,10 @@ def _answer(question: str, argument: Path, environment: Mapping[str, str]) -> An
         except subprocess.TimeoutExpired:
             raise BuildError(f"Airflow did not answer within {_TIMEOUT_SECONDS} s") from None
         if done.returncode != 0 or not answer.exists():
-            last = done.stderr.strip().rpartition("\n")[2]
-            raise BuildError(f"Airflow cannot be asked (exit status {done.returncode}): {last}")
+            lines = done.stderr.strip().splitlines() or ["it says nothing"]
+            reason = next((line for line in reversed(lines) if "Error" in line), lines[-1])
+            raise BuildError(
+                f"the Airflow here does not answer (exit status {done.returncode}): {reason}; "
+                "make its database with 'airflow db migrate', or leave it out with --no-airflow"
+            )
         return json.loads(answer.read_text(encoding="utf-8"))

@@ -113,6 +113,6 @@ def _program() -> str:
 
 def _own_words(text: str) -> str:
     """Return what uv said without its warnings and reports of progress, on one line a statement."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [line.rstrip().removeprefix("error: ") for line in text.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(("warning:", "Using ", "Resolved ", "Creating ", "Activate"))]
     return "\n".join(said)
