@@ -9,7 +9,7 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
     shift 2
     trap 'end; trap - TERM; kill -s TERM $$' TERM INT HUP
     [[ $PPID = "$parent" ]] || fail "the process that asked for this task is gone"
-    [[ ${1-} ]] || { while [[ -e /proc/$parent ]]; do sleep 1; done; kill -s TERM $$; } &>/dev/null &
+    [[ ${1-} ]] || watch "$parent"
     while IFS= read -rd '' entry; do
         case ${entry%%=*} in # the worker's own Python, its secrets, and what would change a build stay outside
         UV_INDEX* | UV_DEFAULT_INDEX | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_OFFLINE | UV_HTTP_*) ;;
@@ -25,6 +25,10 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
     ((status <= 128)) || { say "the task died of signal $((status - 128))"; end; }
     ((status <= 2 || status > 128)) || status=1 # 99 would read as "skipped" to Airflow
     exit "$status"
+}
+
+watch() { # PARENT: what setpriv does, for hosts where it is missing or older than util-linux 2.33
+    while sleep 1 && [[ -e /proc/$$ ]]; do [[ -e /proc/$1 ]] || kill -s TERM $$; done &>/dev/null &
 }
 
 end() { # SIGTERM to every process that carries the mark, in whatever session; SIGKILL to those left 10 s later
