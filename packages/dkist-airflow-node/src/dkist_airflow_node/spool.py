@@ -50,7 +50,10 @@ class Waiting:
 
     def remove(self) -> None:
         """Forget the message: the broker has it."""
-        self.path.unlink(missing_ok=True)
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise SpoolError(f"{self.path} is sent, and cannot be removed: {error}") from error
 
     def release(self) -> None:
         """Let others send it."""
@@ -124,8 +127,7 @@ class Spool:
                 if descriptor is None:
                     continue
                 try:
-                    body = os.pread(descriptor, MAXIMUM_BYTES + 1, 0)
-                    FailureMessage.from_json(body)
+                    body = _read_message(descriptor)
                 except MessageFormatError:
                     self._put_aside(path)
                 else:
@@ -154,19 +156,21 @@ class Spool:
                 if descriptor is None:
                     continue
                 try:
-                    FailureMessage.from_json(os.pread(descriptor, MAXIMUM_BYTES + 1, 0))
+                    _read_message(descriptor)
                 except MessageFormatError:
                     # Its writer may have it open and be about to lock it; a second later it is dead.
-                    if time.time() - os.fstat(descriptor).st_mtime > 1:
-                        self._put_aside(path)
+                    status = os.fstat(descriptor)
+                    if time.time() - status.st_mtime > 1:
+                        self._put_aside(path) if status.st_size else path.unlink(missing_ok=True)
                 else:
                     os.fsync(descriptor)
                     path.rename(path.with_suffix(SUFFIX))
 
     def _put_aside(self, path: Path) -> None:
         aside = self.folder / ASIDE
-        aside.mkdir(mode=0o700, exist_ok=True)
-        path.rename(aside / path.name)
+        with suppress(OSError):  # then it stays where it is, and is passed over each time
+            aside.mkdir(mode=0o700, exist_ok=True)
+            path.rename(aside / path.name)
 
 
 def spool_folder(environment: Mapping[str, str]) -> Path:
@@ -218,6 +222,15 @@ def _lock(descriptor: int, path: Path) -> bool:
         return path.stat().st_ino == os.fstat(descriptor).st_ino
     except OSError:
         return False
+
+
+def _read_message(descriptor: int) -> bytes:
+    try:
+        body = os.pread(descriptor, MAXIMUM_BYTES + 1, 0)
+    except OSError as error:  # a pipe, or a disk that cannot be read
+        raise MessageFormatError(str(error)) from error
+    FailureMessage.from_json(body)
+    return body
 
 
 def _write(descriptor: int, body: bytes) -> None:
