@@ -3,12 +3,14 @@
 from dkist_airflow_node.__about__ import __version__
 from dkist_airflow_node.dag_file import Lock, render_dag_file, task_script
 from dkist_airflow_node.errors import AirflowNodeError, AirflowNotInstalledError
+from dkist_airflow_node.failure import publish_failure
 
 __all__ = [
     "AirflowNodeError",
     "AirflowNotInstalledError",
     "Lock",
     "__version__",
+    "publish_failure",
     "render_dag_file",
     "task_script",
 ]
