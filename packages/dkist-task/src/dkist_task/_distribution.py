@@ -1,51 +1,79 @@
-"""Which installed distribution a module is part of."""
+"""Which installed distribution a module is part of.
+
+`importlib.metadata` would take longer to import than all else that a launcher does, so its few lines stand here: the
+folders it reads are specified at https://packaging.python.org/en/latest/specifications/recording-installed-packages/.
+"""
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.metadata
-import json
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+import os
+import sys
+from importlib.machinery import PathFinder
 
 
 def distribution_at(module_name: str) -> str | None:
     """Return name and version of the distribution that holds `module_name`, None where there is none.
 
-    Nothing is imported, and names are not trusted: the distribution's own list of files has to hold the module.
+    Nothing of it is imported, and names are not trusted: the distribution's own list of files has to hold the module.
     """
     file = _source_of(module_name)
     if file is None:
         return None
-    likely = module_name.partition(".")[0].replace("_", "-")
-    # The namesake first: in most environments it is the one, and reading every list of files takes time.
-    for candidates in (importlib.metadata.distributions(name=likely), importlib.metadata.distributions()):
-        for distribution in candidates:
-            if _is_holder(distribution, file):
-                return f"{distribution.name} {distribution.version}"
+    likely = module_name.partition(".")[0].lower()
+    for folder in dict.fromkeys(sys.path):
+        try:
+            names = [name for name in os.listdir(folder or ".") if name.endswith(".dist-info")]  # noqa: PTH208
+        except OSError:
+            continue
+        # The namesake first: in most environments it is the one, and reading every list of files takes time.
+        for name in sorted(names, key=lambda name: not name.lower().startswith(likely)):
+            if _is_holder(os.path.join(folder, name), file):  # noqa: PTH118 see above
+                return _name_and_version(os.path.join(folder, name))  # noqa: PTH118
     return None
 
 
-def _source_of(module_name: str) -> Path | None:
+def _source_of(module_name: str) -> str | None:
     """Return the file of a module, found as the import system would but without running any package on the way."""
     path: list[str] | None = None
     spec = None
     parts = module_name.split(".")
     for depth in range(len(parts)):
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[: depth + 1]), path)
+        spec = PathFinder.find_spec(".".join(parts[: depth + 1]), path)
         if spec is None:
             return None
         path = list(spec.submodule_search_locations or [])
-    return Path(spec.origin).resolve() if spec is not None and spec.origin else None
+    return os.path.realpath(spec.origin) if spec is not None and spec.origin else None
 
 
-def _is_holder(distribution: importlib.metadata.Distribution, file: Path) -> bool:
-    """Tell whether `distribution` installed `file`, or is installed editable from a project around it."""
-    root = Path(str(distribution.locate_file(""))).resolve()
-    record = distribution.read_text("RECORD") or ""
-    if file.is_relative_to(root) and f"\n{file.relative_to(root)}," in f"\n{record}":
+def _is_holder(metadata_folder: str, file: str) -> bool:
+    """Tell whether the distribution installed `file`, or is installed editable from a project around it."""
+    root = os.path.realpath(os.path.dirname(metadata_folder))  # noqa: PTH120
+    record = _text(metadata_folder, "RECORD")
+    if f"\n{os.path.relpath(file, root)}," in f"\n{record}":
         return True
-    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    if not origin.get("dir_info", {}).get("editable"):
+    origin = _text(metadata_folder, "direct_url.json")
+    if '"editable"' not in origin:
         return False
-    return file.is_relative_to(Path(unquote(urlsplit(origin["url"]).path)).resolve())
+    import json  # noqa: PLC0415 only a developer's environment pays for these
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415
+
+    facts = json.loads(origin)
+    project = os.path.realpath(unquote(urlsplit(facts["url"]).path))
+    return bool(facts.get("dir_info", {}).get("editable")) and file.startswith(os.path.join(project, ""))  # noqa: PTH118
+
+
+def _name_and_version(metadata_folder: str) -> str:
+    """Return the distribution's name and version, as its metadata spells them."""
+    fields = dict(
+        line.split(": ", 1) for line in _text(metadata_folder, "METADATA").split("\n\n")[0].splitlines() if ": " in line
+    )
+    return f"{fields.get('Name')} {fields.get('Version')}"
+
+
+def _text(folder: str, name: str) -> str:
+    """Return what a file holds, nothing where it is missing."""
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:  # noqa: PTH118, PTH123
+            return file.read()
+    except OSError:
+        return ""

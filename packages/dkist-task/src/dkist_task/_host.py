@@ -6,9 +6,8 @@ import os
 import resource
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path("/")
+ROOT = "/"
 """Where ``proc`` and ``sys`` lie."""
 
 
@@ -37,60 +36,64 @@ def this_host() -> Host:
     )
 
 
-def usable_processors(root: Path = ROOT) -> float:
+def usable_processors(root: str = ROOT) -> float:
     """Return how many processors' worth of time this process may use; `root` is where ``proc`` and ``sys`` lie."""
     quotas: list[float] = [len(os.sched_getaffinity(0))]
     for folder in _control_group_folders(root, "cpu"):
-        version_2 = _numbers(folder / "cpu.max")
-        version_1 = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
+        version_2 = _numbers(f"{folder}/cpu.max")
+        version_1 = _numbers(f"{folder}/cpu.cfs_quota_us") + _numbers(f"{folder}/cpu.cfs_period_us")
         # A quota and its period, in the same unit; -1 is no limit.
         quotas += [limit[0] / limit[1] for limit in (version_2, version_1) if len(limit) > 1 and min(limit) > 0]
     return min(quotas)
 
 
-def usable_memory(root: Path = ROOT) -> int:
+def usable_memory(root: str = ROOT) -> int:
     """Return how many bytes of memory this process may use; `root` is where ``proc`` and ``sys`` lie."""
     limits = [_physical_memory(root)]
     soft_limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft_limit != resource.RLIM_INFINITY:
         limits.append(soft_limit)
     for folder in _control_group_folders(root, "memory"):
-        limits += _numbers(folder / "memory.max") or _numbers(folder / "memory.limit_in_bytes")
+        limits += _numbers(f"{folder}/memory.max") or _numbers(f"{folder}/memory.limit_in_bytes")
     return min(limits)
 
 
-def _physical_memory(root: Path) -> int:
+def _physical_memory(root: str) -> int:
     """Return the machine's memory in bytes."""
-    for line in (root / "proc/meminfo").read_text().splitlines():
+    for line in _text(f"{root}/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * 1024
     return sys.maxsize
 
 
-def _control_group_folders(root: Path, controller: str) -> list[Path]:
+def _control_group_folders(root: str, controller: str) -> list[str]:
     """Return the folders of this process's control group and of those it is nested in.
 
     Within a container the group's path is the host's and does not exist under ``/sys``: the nearest that does is used.
     """
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
     folders = []
-    for line in lines:
+    for line in _text(f"{root}/proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        mount = root / "sys/fs/cgroup" / (controllers and controller)
-        path = mount / group.lstrip("/")
-        folders += [folder for folder in (path, *path.parents) if folder.is_relative_to(mount) and folder.is_dir()]
+        # Version 2 has one tree, version 1 one for each controller.
+        folder = f"{root}/sys/fs/cgroup" + (controllers and f"/{controller}")
+        for name in ("", *group.split("/")):
+            folder = f"{folder}/{name}" if name else folder
+            folders.append(folder)
     return folders
 
 
-def _numbers(path: Path) -> tuple[int, ...]:
+def _numbers(path: str) -> tuple[int, ...]:
     """Return the numbers in a control-group file; none where it is missing or says there is no limit."""
-    try:
-        words = path.read_text().split()
-    except OSError:
-        return ()
+    words = _text(path).split()
     return tuple(int(word) for word in words) if words and words[0].lstrip("-").isdecimal() else ()
+
+
+def _text(path: str) -> str:
+    """Return what a file holds, nothing where it cannot be read."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:  # noqa: PTH123 pathlib takes long to import
+            return file.read()
+    except OSError:
+        return ""

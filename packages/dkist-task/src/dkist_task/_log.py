@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -22,19 +21,45 @@ if TYPE_CHECKING:
 def configure_log(environment: Mapping[str, str]) -> None:
     """Let every line of `print` and `logging` reach the engine when it is made.
 
-    Raises nothing: what ``DKIST_LOG_FORMAT`` says besides ``json`` means plain.
+    ``DKIST_LOG_FORMAT=json`` makes records JSON; anything else means plain lines.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A character that the engine's encoding lacks must not fail the task that prints it.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     handler = logging.StreamHandler()
-    if environment.get("DKIST_LOG_FORMAT", "").strip().lower() == "json":
+    handler.addFilter(TelemetryComplaints())
+    if is_json(environment):
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.captureWarnings(capture=True)
+
+
+def is_json(environment: Mapping[str, str]) -> bool:
+    """Tell whether records are to be JSON."""
+    return environment.get("DKIST_LOG_FORMAT", "").strip().lower() == "json"
+
+
+class TelemetryComplaints(logging.Filter):
+    """Lets OpenTelemetry say each thing once and in a line: a dead collector is no reason to bury a task's own log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[tuple[str, str]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether `record` is to be logged."""
+        if not record.name.startswith("opentelemetry"):
+            return True
+        if record.exc_info:
+            record.msg = f"{record.msg}: {record.exc_info[1]!r}"
+            record.exc_info = record.exc_text = None
+        complaint = (record.name, str(record.msg))
+        is_new = complaint not in self._said
+        self._said.add(complaint)
+        return is_new
 
 
 class JsonFormatter(logging.Formatter):
@@ -53,19 +78,21 @@ class JsonFormatter(logging.Formatter):
             entry |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        if record.stack_info:
+            entry["stack"] = self.formatStack(record.stack_info)
+        return _json_line(entry)
 
 
-def opening_block(request: Request) -> str:
-    """Return the lines that open a task's log: what runs, where, on what."""
+def opening_block(request: Request, environment: Mapping[str, str]) -> str:
+    """Return what opens a task's log: what runs, where and on what, as lines or as one JSON object."""
     host = this_host()
     identity = request.identity
-    distribution = distribution_at(request.module_name)
-    lines = {
+    tried = "" if identity.try_number is None else f", try {identity.try_number}"
+    facts = {
         "task": f"{request.action} {request.module_name}:{request.class_name}",
-        "workflow": f"{identity.workflow_name} {identity.workflow_version}, recipe run {identity.recipe_run_id}"
-        + (f", try {identity.try_number}" if identity.try_number is not None else ""),
-        "distribution": distribution or f"unknown: no installed distribution holds {request.module_name}",
+        "workflow": f"{identity.workflow_name} {identity.workflow_version}, recipe run {identity.recipe_run_id}{tried}",
+        "distribution": distribution_at(request.module_name)
+        or f"unknown: no installed distribution holds {request.module_name}",
         "host": f"{host.name} ({host.system})",
         "environment": sys.prefix,
         "python": f"{'.'.join(map(str, sys.version_info[:3]))} ({sys.executable})",
@@ -73,4 +100,14 @@ def opening_block(request: Request) -> str:
         "memory": f"{host.memory / 2**30:.1f} GiB",
         "process": str(os.getpid()),
     }
-    return "".join(f"{name + ':':14}{value}\n" for name, value in lines.items())
+    if is_json(environment):
+        return _json_line(facts)
+    # A value with a newline would look like another fact.
+    return "\n".join(f"{name + ':':14}{' '.join(value.splitlines())}" for name, value in facts.items())
+
+
+def _json_line(entry: Mapping[str, object]) -> str:
+    """Return `entry` as JSON."""
+    import json  # noqa: PLC0415 a plain log does without
+
+    return json.dumps(entry, ensure_ascii=False, default=str)

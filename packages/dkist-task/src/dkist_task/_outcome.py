@@ -56,3 +56,7 @@ def is_clean_exit(error: SystemExit) -> bool:
 def qualified_name(kind: type) -> str:
     """Return the name that tells `kind` from its namesakes: ``ValueError``, ``astropy.io.fits.VerifyError``."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+TERMINATED = outcome_of(TaskTerminated())
+"""How a task ended that SIGTERM ended."""

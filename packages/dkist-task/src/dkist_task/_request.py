@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from dkist_task._errors import RequestError
-from dkist_task._identity import TaskIdentity
+from dkist_task._identity import TaskIdentity, try_number_from
 from dkist_task._task import TaskBase
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Re
                 given.workflow_version, "DKIST_WORKFLOW_VERSION", "workflow version (--workflow-version)"
             ),
             task_name=class_name,
-            try_number=_try_number(environment.get("DKIST_TRY_NUMBER", "")),
+            try_number=try_number_from(environment.get("DKIST_TRY_NUMBER", "")),
         ),
     )
 
@@ -122,8 +122,3 @@ def _recipe_run_id(text: str) -> int:
         shown = text if len(text) <= 40 else f"{text[:40]}..."  # noqa: PLR2004 what fits on a line
         raise RequestError(f"recipe run id {shown!r} is not a positive integer (digits 0-9 only)")
     return int(text)
-
-
-def _try_number(text: str) -> int | None:
-    """Return the engine's count, None where there is none that can be read: it only labels telemetry."""
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None

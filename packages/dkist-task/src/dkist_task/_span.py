@@ -1,28 +1,32 @@
 """Spans that tell how the work inside them ended."""
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.util.types import AttributeValue
 
-from dkist_task._outcome import outcome_of
+from dkist_task._outcome import Outcome, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+TRACER_NAME = "dkist_task"
 
 
 @contextmanager
 def open_span(
-    tracer: trace.Tracer,
-    name: str,
-    *,
-    attributes: Mapping[str, AttributeValue] | None = None,
-    context: Context | None = None,
+    name: str, *, attributes: Mapping[str, AttributeValue] | None = None, context: Context | None = None
 ) -> Iterator[trace.Span]:
     """Make a span current while its block runs, and end it with the block's outcome.
 
     The stock helper records nothing for ``SystemExit`` and ``KeyboardInterrupt``; here all that leaves is told.
     """
-    span = tracer.start_span(name, context, attributes=attributes)
+    span = trace.get_tracer(TRACER_NAME).start_span(name, context, attributes=attributes)
     try:
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             yield span
@@ -30,19 +34,33 @@ def open_span(
         # The block is part of a generator that its consumer no longer needs: nothing went wrong.
         raise
     except BaseException as error:
-        record_failure(span, error)
+        record_outcome(span, outcome_of(error), error)
         raise
     finally:
-        span.end()
+        end(span)
 
 
-def record_failure(span: trace.Span, error: BaseException) -> None:
-    """Write `error` on `span`, unless it is a clean exit; a status that the task set is left as it is."""
-    outcome = outcome_of(error)
+def record_outcome(span: trace.Span, outcome: Outcome, error: BaseException | None) -> None:
+    """Write a failure on `span`; a status that the task set is left as it is.
+
+    Raises nothing, whatever the exception's own ``__str__`` does: `error` must stay what the task is seen to fail with.
+    """
     if outcome.is_success or not span.is_recording():
         return
     span.set_attribute("error.type", outcome.error_type or "")
-    span.record_exception(error)
+    description = outcome.error_type
+    try:
+        description = f"{outcome.error_type}: {error}"
+        if error is not None:
+            span.record_exception(error)
+    except Exception:  # noqa: BLE001 an exception that cannot be printed
+        span.add_event("exception", {"exception.type": outcome.error_type or ""})
     status = getattr(span, "status", None)
     if status is None or status.status_code is trace.StatusCode.UNSET:
-        span.set_status(trace.StatusCode.ERROR, f"{outcome.error_type}: {error}")
+        span.set_status(trace.StatusCode.ERROR, description)
+
+
+def end(span: trace.Span) -> None:
+    """End `span`, unless a termination that could not wait has ended it already."""
+    if span.is_recording():
+        span.end()

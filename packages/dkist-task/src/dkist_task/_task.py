@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
+import os
 from abc import ABC, abstractmethod
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 
-from dkist_task._span import open_span
+from dkist_task._identity import identity_of
+from dkist_task._span import TRACER_NAME, open_span
+from dkist_task._task_run import task_run
+from dkist_task._trace_parent import parent_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from opentelemetry.metrics import Meter
     from opentelemetry.util.types import AttributeValue
 
 STAGES = ("pre_run", "run", "post_run", "rollback")
@@ -66,10 +71,10 @@ class TaskBase(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give each stage its span here, so that no override has to call its parent for it."""
         super().__init_subclass__(**kwargs)
-        for stage in STAGES:
-            method = getattr(cls, stage)
-            if isinstance(method, FunctionType) and not hasattr(method, "_dkist_stage"):
-                setattr(cls, stage, _in_span(stage, method))
+        for name in (*STAGES, "__call__"):
+            method = getattr(cls, name)
+            if isinstance(method, FunctionType) and not hasattr(method, "_is_told"):
+                setattr(cls, name, _told(name, method))
 
     def __enter__(self) -> Self:
         return self
@@ -103,12 +108,14 @@ class TaskBase(ABC):
     @property
     def tracer(self) -> trace.Tracer:
         """The OpenTelemetry tracer of this task."""
-        return trace.get_tracer("dkist_task")
+        return trace.get_tracer(TRACER_NAME)
 
     @property
-    def meter(self) -> metrics.Meter:
+    def meter(self) -> Meter:
         """The OpenTelemetry meter of this task, for instruments of its own."""
-        return metrics.get_meter("dkist_task")
+        from opentelemetry import metrics  # noqa: PLC0415 a tenth of the launcher's start for what few tasks use
+
+        return metrics.get_meter(TRACER_NAME)
 
     def telemetry_span(
         self, name: str, attributes: dict[str, AttributeValue] | None = None
@@ -122,27 +129,37 @@ class TaskBase(ABC):
         attributes : dict, optional
             What tells this block from others of the name.
         """
-        return open_span(self.tracer, name, attributes=attributes)
+        # In a thread nothing is current, and the span would begin a trace of its own.
+        is_under_span = trace.get_current_span().get_span_context().is_valid
+        context = None if is_under_span else parent_context(identity_of(self), os.environ)
+        return open_span(str(name), attributes=attributes, context=context)
 
 
-def _in_span(stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `method` in a span named `stage`; a parent's, called from inside its override, opens no second one."""
+def is_told_by_launcher(task: TaskBase) -> None:
+    """Mark `task` as one whose run the launcher tells, so that its call does not tell it again."""
+    task.__dict__["_is_launched"] = True
+
+
+def _told(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` such that telemetry tells of it; a parent's, called by its override, is not told again."""
 
     @functools.wraps(method)
-    def in_span(self: TaskBase, *args: Any, **kwargs: Any) -> Any:
-        open_stages: set[str] = self.__dict__.setdefault("_open_stages", set())
-        if stage in open_stages:
+    def told(self: TaskBase, *args: Any, **kwargs: Any) -> Any:
+        open_names: set[str] = self.__dict__.setdefault("_told_names", set())
+        if name in open_names or (name == "__call__" and "_is_launched" in self.__dict__):
             return method(self, *args, **kwargs)
-        open_stages.add(stage)
+        open_names.add(name)
         try:
-            with open_span(
-                self.tracer,
-                stage,
-                attributes={"code.function.name": f"{type(self).__module__}.{type(self).__qualname__}.{stage}"},
-            ):
+            with task_run(identity_of(self)) if name == "__call__" else _stage_span(self, name):
                 return method(self, *args, **kwargs)
         finally:
-            open_stages.discard(stage)
+            open_names.discard(name)
 
-    in_span._dkist_stage = stage  # type: ignore[attr-defined]  # noqa: SLF001 a mark on a function
-    return in_span
+    told.__dict__["_is_told"] = True
+    return told
+
+
+def _stage_span(task: TaskBase, stage: str) -> AbstractContextManager[trace.Span]:
+    """Return a span for a stage of `task`."""
+    kind = type(task)
+    return task.telemetry_span(stage, {"code.function.name": f"{kind.__module__}.{kind.__qualname__}.{stage}"})

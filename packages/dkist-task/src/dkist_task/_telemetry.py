@@ -1,0 +1,150 @@
+"""Telemetry of a launched task: set up from the standard variables, closed within a deadline."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from dkist_task._deadline import in_parallel
+from dkist_task._exporters import exporter_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dkist_task._identity import TaskIdentity
+    from dkist_task._outcome import Outcome
+    from dkist_task._process_spans import ProcessSpans
+
+    Starter = Callable[["Telemetry", TaskIdentity, Mapping[str, str]], None]
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 2.5
+"""Longest that closing may take: with the interpreter's own end, 3 s after the task's last line."""
+
+
+class Telemetry:
+    """Where the spans and metrics of this process go."""
+
+    def __init__(self) -> None:
+        self.spans: ProcessSpans | None = None
+        """The processor that was set up, None where nobody asked for spans or the application set its own provider."""
+        self.closers: list[Callable[[], object]] = []
+        """What closes each provider, or flushes it where it is the application's."""
+
+    def flush_at_end(self, provider: Any) -> None:
+        """Flush a provider of the application's own at the end; it is the application's to close."""
+        flush = getattr(provider, "force_flush", None)
+        if flush is not None:
+            self.closers.append(flush)
+
+    def send_open_spans(self, outcome: Outcome) -> None:
+        """End and send what is open, for code that does not come back in time; nothing is closed.
+
+        In a thread, as the code that this interrupts may hold a lock that is needed here.
+        """
+        spans = self.spans
+        if spans is None:
+            return
+
+        def send() -> None:
+            spans.force_flush()
+            spans.end_open(outcome)
+            spans.force_flush()
+
+        in_parallel([send], CLOSE_SECONDS)
+
+    def close(self, outcome: Outcome) -> None:
+        """Send everything and stop, within `CLOSE_SECONDS` whatever a collector does."""
+        if self.spans is not None:
+            self.spans.end_open(outcome)
+        in_parallel(self.closers, CLOSE_SECONDS)
+
+
+def start_telemetry(identity: TaskIdentity, environment: Mapping[str, str]) -> Telemetry:
+    """Set up what `environment` asks for, unless the application has done so.
+
+    The SDK is imported only if something is asked for. A wrong setting is a warning.
+    """
+    return _start((_start_tracing, _start_metrics), identity, environment)
+
+
+def start_child_telemetry(identity: TaskIdentity, environment: Mapping[str, str]) -> Telemetry:
+    """Set up tracing in a spawned child; a run is counted once, so metrics are its parent's."""
+    return _start((_start_tracing,), identity, environment)
+
+
+def _start(starters: tuple[Starter, ...], identity: TaskIdentity, environment: Mapping[str, str]) -> Telemetry:
+    """Set up each part; one that fails costs no other."""
+    telemetry = Telemetry()
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return telemetry
+    for start in starters:
+        try:
+            start(telemetry, identity, environment)
+        except Exception as error:  # noqa: BLE001 whatever is wrong with telemetry, the task goes on
+            logger.warning("telemetry is incomplete: %s: %s", type(error).__name__, error)
+    return telemetry
+
+
+def _start_tracing(telemetry: Telemetry, identity: TaskIdentity, environment: Mapping[str, str]) -> None:
+    """Set a tracer provider where spans are asked for."""
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, trace.ProxyTracerProvider):
+        telemetry.flush_at_end(provider)
+        return
+    if not (exporter_names("TRACES", environment) or environment.get("DKIST_SPAN_FOLDER")):
+        return
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 only where it is asked for
+
+    from dkist_task._process_spans import ProcessSpans  # noqa: PLC0415 imports the SDK
+    from dkist_task._sinks import make_span_sinks  # noqa: PLC0415 imports the SDK
+
+    telemetry.spans = ProcessSpans(lambda: make_span_sinks(identity, environment))
+    tracer_provider = TracerProvider(resource=_resource(identity), shutdown_on_exit=False)
+    tracer_provider.add_span_processor(telemetry.spans)
+    trace.set_tracer_provider(tracer_provider)
+    telemetry.closers.append(tracer_provider.shutdown)
+
+
+def _start_metrics(telemetry: Telemetry, identity: TaskIdentity, environment: Mapping[str, str]) -> None:
+    """Set a meter provider where metrics are asked for."""
+    if "opentelemetry.metrics" in sys.modules:
+        from opentelemetry import metrics  # noqa: PLC0415 free here, and not elsewhere
+
+        provider = metrics.get_meter_provider()
+        if type(provider).__name__ != "_ProxyMeterProvider":  # what stands in until one is set has no public name
+            telemetry.flush_at_end(provider)
+            return
+    if not exporter_names("METRICS", environment):
+        return
+    from opentelemetry import metrics  # noqa: PLC0415 only where it is asked for
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 only where it is asked for
+
+    from dkist_task._sinks import make_metric_readers  # noqa: PLC0415 imports the SDK
+
+    readers = make_metric_readers(environment)
+    meter_provider = MeterProvider(readers, resource=_resource(identity), shutdown_on_exit=False)
+    metrics.set_meter_provider(meter_provider)
+    telemetry.closers.append(meter_provider.shutdown)
+
+
+def _resource(identity: TaskIdentity) -> Any:
+    """Return what the telemetry is about; what the user's own variables say wins."""
+    from uuid import uuid4  # noqa: PLC0415
+
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
+
+    own: dict[str, Any] = {
+        "service.name": identity.workflow_name,
+        "service.version": identity.workflow_version,
+        "service.instance.id": str(uuid4()),
+        "host.name": os.uname().nodename,
+        "process.pid": os.getpid(),
+    }
+    # Resource.create would let its argument override OTEL_SERVICE_NAME.
+    return Resource.create({**own, **OTELResourceDetector().detect().attributes})
