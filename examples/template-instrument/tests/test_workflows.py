@@ -1,9 +1,10 @@
 """The workflows can be released."""
 
-from dkist_build_utils import validate_workflows
 from template_instrument import workflows
 
+from dkist_build_utils import validate_workflows
 
-def test_workflows_can_be_released():
+
+def test_workflows_can_be_released() -> None:
     """No workflow has a fault."""
     validate_workflows(workflows)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dkist_build_utils.fault import BuildError, Fault, FaultsError
 from dkist_build_utils.folder import read_folder
-from dkist_build_utils.lock import digest, locked_versions
+from dkist_build_utils.lock import digest, locked_pins
 from dkist_build_utils.manifest import MANIFEST_NAME, POOLS_NAME, Manifest, manifest_from_json
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
@@ -80,11 +80,11 @@ def _file_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
 def _lock_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     for name in manifest.locks.keys() & files.keys():
         try:
-            versions = locked_versions(files[name])
+            pins = locked_pins(files[name])
         except BuildError as error:
             yield name, str(error)
         else:
-            if manifest.distribution not in versions:
+            if manifest.distribution not in pins:
                 yield name, f"it does not hold {manifest.distribution!r}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from dkist_build_utils.archive import release_from_archive
 from dkist_build_utils.content import Release, release_from_folder
 from dkist_build_utils.fault import BuildError
-from dkist_build_utils.lock import digest, locked_versions
+from dkist_build_utils.lock import digest, locked_pins
 
 _SETTINGS = ("entry_point", "queue", "pip_extras", "retries", "retry_delay_seconds", "timeout_seconds")
 
@@ -108,10 +108,14 @@ def _lock_changes(name: str, old: bytes | None, new: bytes | None) -> Iterator[C
     if old is None or new is None:
         yield Change(name, "lock", None if old is None else "", None if new is None else "")
         return
-    changes = list(_pairs(name, locked_versions(old), locked_versions(new)))
+    changes = list(_pairs(name, _versions(old), _versions(new)))
     yield from changes
     if old != new and not changes:
         yield Change(name, "hashes, with the same versions", digest(old)[:12], digest(new)[:12])
+
+
+def _versions(lock: bytes) -> dict[str, str]:
+    return {name: pin.version for name, pin in locked_pins(lock).items()}
 
 
 def _pairs(

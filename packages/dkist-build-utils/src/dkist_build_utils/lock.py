@@ -1,7 +1,7 @@
 """Locks: requirements with hashes from which a worker makes the environment of a task."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -43,6 +43,16 @@ class LockRequest:
         return f"{self.distribution}[{','.join(self.extras)}]" if self.extras else self.distribution
 
 
+@dataclass(frozen=True)
+class Pin:
+    """One distribution in a lock."""
+
+    version: str
+    """Its only version."""
+    sha256: frozenset[str]
+    """The digests of the files that may be installed."""
+
+
 def lock_file_name(extras: Iterable[str]) -> str:
     """Return the name of the lock for a set of extras in a release folder."""
     return ".".join(["requirements", *filter(None, ["+".join(extras)]), "txt"])
@@ -74,13 +84,13 @@ def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> bytes:
         standard_input=f"{_instrument_requirement(request, find_links)}\n{TASK_REQUIREMENT}\n",
     )
     content = text.encode()
-    locked_versions(content)
+    locked_pins(content)
     return content
 
 
-def locked_versions(content: bytes) -> dict[str, str]:
+def locked_pins(content: bytes) -> dict[str, Pin]:
     """
-    Return the version of each distribution that a lock pins.
+    Return what a lock pins, by the name of the distribution.
 
     Raises
     ------
@@ -88,41 +98,46 @@ def locked_versions(content: bytes) -> dict[str, str]:
         A line is not ``name==version`` with SHA-256 hashes: an option, a file, an address or a requirement that is
         not exact, with which a worker would install something else than what was released.
     """
-    versions: dict[str, str] = {}
+    pins: dict[str, Pin] = {}
     # An encoding error is the same fault as any other stray byte.
     text = content.decode("utf-8", errors="replace").replace("\\\n", " ")
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        stated, *hashes = re.split(r"\s+(?=--)", line.strip())
+    for line in filter(None, map(str.strip, text.splitlines())):
+        stated, *hashes = re.split(r"\s+(?=--)", line)
         try:
             requirement = Requirement(stated)
         except InvalidRequirement:
-            raise BuildError(f"{line.strip()[:200]!r} is not a pinned requirement") from None
-        (pin,) = specifiers if len(specifiers := list(requirement.specifier)) == 1 else (None,)
-        if requirement.url or pin is None or pin.operator != "==" or "*" in pin.version:
+            raise BuildError(f"{line[:200]!r} is not a pinned requirement") from None
+        specifiers = list(requirement.specifier)
+        is_exact = len(specifiers) == 1 and specifiers[0].operator == "==" and "*" not in specifiers[0].version
+        if requirement.url or not is_exact:
             raise BuildError(
                 f"{stated[:200]!r} is not pinned to one version of a wheel that an index could give to a worker"
             )
         if not hashes or not all(map(_HASH.fullmatch, hashes)):
             raise BuildError(f"{stated!r} has no SHA-256 hash, or something else beside it")
-        versions[canonicalize_name(requirement.name)] = pin.version
-    return versions
+        pins[canonicalize_name(requirement.name)] = Pin(
+            specifiers[0].version, frozenset(each.rpartition(":")[2] for each in hashes)
+        )
+    return pins
 
 
-def stale_reason(content: bytes, request: LockRequest) -> str | None:
+def stale_reason(content: bytes, request: LockRequest, find_links: Sequence[Path]) -> str | None:
     """Return why a lock that exists is not one for a request, as far as its text tells; None if it is."""
     try:
-        versions = locked_versions(content)
+        pins = locked_pins(content)
     except BuildError as error:
         return str(error)
-    locked = versions.get(request.distribution)
-    if locked is None:
-        return f"it does not hold {request.distribution!r}"
+    for required in (request.distribution, "dkist-task"):
+        if required not in pins:
+            return f"it does not hold {required!r}"
+    locked = pins[request.distribution].version
     if request.version != "dev" and Version(locked) != Version(request.version):
         return f"it holds {request.distribution!r} {locked}, not {request.version}"
-    if "dkist-task" not in versions:
-        return "it does not hold 'dkist-task'"
+    for wheel, name, version in _wheels(find_links):
+        # uv may have the wheel that was locked in its cache, where no worker would find it.
+        pin = pins.get(name)
+        if pin is not None and Version(pin.version) == version and digest(wheel.read_bytes()) not in pin.sha256:
+            return f"{wheel} has other bytes than the wheel that it locks"
     return None
 
 
@@ -134,19 +149,16 @@ def digest(content: bytes) -> str:
 def _instrument_requirement(request: LockRequest, find_links: Sequence[Path]) -> str:
     if request.version != "dev":
         return f"{request.name}=={request.version}"
-    found = wheel_versions(request.distribution, find_links)
+    found = [version for _, name, version in _wheels(find_links) if name == request.distribution]
     # Without the pin, a final release on the index would win over the wheel that was just built.
     return f"{request.name}=={max(found)}" if found else request.name
 
 
-def wheel_versions(distribution: str, folders: Sequence[Path]) -> set[Version]:
-    """Return the versions of a distribution's wheels in some folders."""
-    found = set()
-    for wheel in (wheel for folder in folders for wheel in folder.glob("*.whl")):
+def _wheels(folders: Sequence[Path]) -> Iterator[tuple[Path, str, Version]]:
+    """Yield the path, distribution and version of each wheel in some folders."""
+    for wheel in (wheel for folder in folders for wheel in sorted(folder.glob("*.whl"))):
         try:
             name, version, _, _ = parse_wheel_filename(wheel.name)
         except InvalidWheelFilename:
             continue  # uv passes over it as well
-        if name == distribution:
-            found.add(version)
-    return found
+        yield wheel, name, version

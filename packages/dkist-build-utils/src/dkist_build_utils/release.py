@@ -178,7 +178,7 @@ def _locks(
         request = LockRequest(first.distribution, first.workflow_version, extras, python, python_platform)
         names = ", ".join(sorted({workflow.dag_id for workflow, _ in tasks.values()}))
         content = kept.get(request.file_name)
-        stale = None if content is None else stale_reason(content, request)
+        stale = None if content is None else stale_reason(content, request, find_links)
         if stale is not None:
             faults.append(Fault(request.file_name, None, f"the lock that is there is stale: {stale}; --upgrade-locks"))
             continue
@@ -220,10 +220,16 @@ def _proof_faults(
     with locked_environment(content, request.python, find_links) as interpreter:
         if is_kept:
             # Nothing may be left to install: the requirements of a wheel named 'dev' change without a change of name.
-            run_uv(
-                *("pip", "install", "--dry-run", "--offline", "--no-index", "--python", interpreter),
-                *(request.name, TASK_REQUIREMENT),
-            )
+            try:
+                run_uv(
+                    *("pip", "install", "--dry-run", "--offline", "--no-index", "--python", interpreter),
+                    *(request.name, TASK_REQUIREMENT),
+                )
+            except UvError as error:
+                yield Fault(
+                    request.file_name, None, f"the lock that is there lacks something; --upgrade-locks: {error}"
+                )
+                return
         problems = import_faults(interpreter, tasks, distribution=request.distribution, environment=clean_environment())
     for entry_point, problem in problems.items():
         workflow, task = tasks[entry_point]

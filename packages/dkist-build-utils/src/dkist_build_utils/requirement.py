@@ -34,12 +34,12 @@ def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[s
     Returns
     -------
     dict
-        From the name of each top-level module to the names of the distributions that hold it. Modules of which it
+        From the name of each top-level module to the names of distributions that hold it. Modules of which it
         cannot be told are left out.
     """
     present = _required(distribution_name, frozenset(extras)) | _required("dkist-task", frozenset({"otlp"}))
     return {
-        module: " or ".join(sorted(holders))
+        module: " or ".join(sorted(holders)[:2])  # Airflow's namespace is shared by a dozen
         for module, holders in _holders_of_modules().items()
         if holders.isdisjoint(present)
     }
