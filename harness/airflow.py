@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.cache import cache_folder
 from harness.process import GuardedProcess
-from harness.rest import AirflowApi
+from harness.rest import AirflowApi, AirflowRefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,15 +129,8 @@ class PrivateAirflow(AirflowApi):
         """Start, and wait until healthy."""
         with ExitStack() as on_failure:
             on_failure.callback(self.stop)
-            self._prepare()
-            self.start_component("scheduler", ["scheduler", "--skip-serve-logs"])
-            self.start_component("dag-processor", ["dag-processor"])
-            self.start_component(
-                "api-server",
-                ["api-server", "--host", "127.0.0.1", "--port", str(self.port)],
-                grace_seconds=1,  # it holds nothing that a longer farewell would save
-            )
-            self._wait_until_healthy()
+            self.start()
+            self.wait_until_healthy()
             on_failure.pop_all()
         return self
 
@@ -146,6 +139,53 @@ class PrivateAirflow(AirflowApi):
     ) -> None:
         """Stop."""
         self.stop()
+
+    def start(self) -> None:
+        """Start without waiting, for who has something else to do meanwhile; `stop` must then be called in any case."""
+        self._prepare()
+        self.start_component("scheduler", ["scheduler", "--skip-serve-logs"])
+        self.start_component("dag-processor", ["dag-processor"])
+        self.start_component(
+            "api-server",
+            ["api-server", "--host", "127.0.0.1", "--port", str(self.port)],
+            grace_seconds=1,  # it holds nothing that a longer farewell would save
+        )
+
+    def wait_until_healthy(self) -> None:
+        """Wait until every component says that it is well.
+
+        Raises
+        ------
+        AirflowStartError
+            One of them ended, or is not healthy in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            for component in self._components.values():
+                if component.status is not None:
+                    raise AirflowStartError(
+                        f"Airflow's {component.name} ended with status {component.status}; "
+                        f"its log ends:\n{component.tail()}"
+                    )
+            try:
+                # The first request to the API for tasks takes it four seconds: better now than in the first task.
+                self.request("GET", "/execution/health")
+                health = self.health()
+            except (OSError, AirflowRefusalError):  # not listening yet, or not ready
+                health = {}
+            waiting = [
+                name
+                for name, key in (("scheduler", "scheduler"), ("dag-processor", "dag_processor"))
+                if health.get(key, {}).get("status") != "healthy"
+            ]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                failing = self._components[waiting[0] if health else "api-server"]
+                raise AirflowStartError(
+                    f"Airflow's {failing.name} is not healthy after {START_SECONDS} s; its log ends:\n{failing.tail()}"
+                )
+            time.sleep(POLL_SECONDS)
 
     def start_component(
         self,
@@ -222,35 +262,6 @@ class PrivateAirflow(AirflowApi):
             self.command("db", "migrate", timeout=MIGRATE_SECONDS)
         elif not (self.home / "airflow.db").exists():
             shutil.copyfile(migrated_database(self.python), self.home / "airflow.db")
-
-    def _wait_until_healthy(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            for component in self._components.values():
-                if component.status is not None:
-                    raise AirflowStartError(
-                        f"Airflow's {component.name} ended with status {component.status}; "
-                        f"its log ends:\n{component.tail()}"
-                    )
-            try:
-                # The first request to the API for tasks takes it four seconds: better now than in the first task.
-                self.request("GET", "/execution/health")
-                health = self.health()
-            except OSError:  # not listening yet
-                health = {}
-            waiting = [
-                name
-                for name, key in (("scheduler", "scheduler"), ("dag-processor", "dag_processor"))
-                if health.get(key, {}).get("status") != "healthy"
-            ]
-            if not waiting:
-                return
-            if time.monotonic() > deadline:
-                failing = self._components[waiting[0] if health else "api-server"]
-                raise AirflowStartError(
-                    f"Airflow's {failing.name} is not healthy after {START_SECONDS} s; its log ends:\n{failing.tail()}"
-                )
-            time.sleep(POLL_SECONDS)
 
 
 def free_port() -> int:

@@ -93,12 +93,15 @@ def stop(grace_seconds: float) -> None:
     number = signal.SIGTERM
     told: set[int] = set()
     while left := descendants():
-        if time.monotonic() > deadline:
+        if number == signal.SIGTERM and time.monotonic() > deadline:
             number = signal.SIGKILL
             told.clear()
         for pid in set(left) - told:
             told.add(pid)
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
+                if number == signal.SIGKILL:
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    print(f"guardian: killing {pid}: {command[:200]}", file=sys.stderr, flush=True)
                 os.kill(pid, number)
         time.sleep(POLL_SECONDS)
         with contextlib.suppress(ChildProcessError):

@@ -288,6 +288,12 @@ class AirflowApi:
             body["task_ids"] = names
         self.request("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
 
+    def create_pools(self, pools: Mapping[str, Mapping[str, Any]]) -> None:
+        """Create those pools that do not exist; ``pools`` is what a release's ``pools.json`` holds."""
+        there = {pool["name"] for pool in self._pages("/api/v2/pools", "pools")}
+        for name in pools.keys() - there:
+            self.request("POST", "/api/v2/pools", {"name": name, **pools[name]})
+
     def _has_dag(self, dag_id: str) -> bool:
         try:
             answer = self.request("GET", f"/api/v2/dags/{dag_id}")
