@@ -66,6 +66,7 @@ class Launch:
                 self._termination.decide()
         except BaseException as raised:  # noqa: BLE001 whatever ends the task becomes a status
             error = raised
+        ended = time.monotonic()
         is_terminated = self._termination.is_received
         if self._run is None and isinstance(error, RequestError) and not is_terminated:
             return _refuse(error)
@@ -74,7 +75,7 @@ class Launch:
         _log_outcome(outcome, error)
         if self._run is not None:
             self._run.finish(outcome, error)
-        self._telemetry.close(outcome)
+        self._telemetry.close(outcome, ended)
         if is_terminated:
             _terminate_children()
             die_of_sigterm()
