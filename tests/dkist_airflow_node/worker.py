@@ -166,7 +166,9 @@ class Worker:
             yield process
         finally:
             self.end_all()
-            process.communicate()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
     def run(
         self, variables: dict[str, str] | None = None, script: str | None = None

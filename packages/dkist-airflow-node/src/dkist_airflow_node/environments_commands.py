@@ -22,7 +22,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B)?", re.ASCII | re.IGNORECAS
 
 
 def add_environments_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``environments`` and its commands: each sets ``run``, which takes the arguments and returns the exit status."""
+    """Add the ``environments`` commands: each sets ``run``, which takes the arguments and returns the exit status."""
     text = "care of this worker's environment store ($DKIST_ENVIRONMENT_STORE)"
     group = subparsers.add_parser("environments", help=text, description=text)
     commands = group.add_subparsers(required=True, metavar="COMMAND")

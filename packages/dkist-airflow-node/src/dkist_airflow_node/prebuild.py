@@ -57,7 +57,7 @@ def needed_environments(release_folder: Path) -> list[NeededEnvironment]:
 
 
 def build_environment(needed: NeededEnvironment) -> bool:
-    """Build an environment if it is missing, as its task would, messages on standard error; return whether it is there."""
+    """Build an environment if it is missing, with messages on standard error; return whether it is there now."""
     variables = {name: value for name, value in os.environ.items() if name not in {"DKIST_LOCK", "DKIST_REQUIREMENT"}}
     command = ["bash", "-c", needed.script, "dkist", "build"]
     settings = {**dict(needed.variables), "DKIST_PYTHON": needed.python}

@@ -5,7 +5,7 @@ say() { printf 'dkist: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
 supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it started when this is told to end
-    local parent=$1 mode=$2 mark=DKIST_SUPERVISOR=$$.$RANDOM.$RANDOM drop=() entry status
+    local parent=$1 mode=$2 mark=DKIST_SUPERVISOR=$$.$RANDOM.$RANDOM drop=() entry status group=
     shift 2
     trap 'end; trap - TERM; kill -s TERM $$' TERM INT HUP
     [[ $PPID = "$parent" ]] || fail "the process that asked for this task is gone"
@@ -19,8 +19,9 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
         *AIRFLOW* | ISB_* | MESH_CONFIG) drop+=(-u "${entry%%=*}") ;;
         esac
     done </proc/self/environ
-    "$@" env "${drop[@]}" "$mark" bash -pc "$BASH_EXECUTION_STRING" dkist work "$mode" </dev/null &
-    wait $!
+    "$@" timeout --kill-after 10 0 env "${drop[@]}" "$mark" bash -pc "$BASH_EXECUTION_STRING" dkist work "$mode" </dev/null &
+    group=$!
+    wait "$group"
     status=$?
     ((status <= 128)) || { say "the task died of signal $((status - 128))"; end; }
     ((status <= 2 || status > 128)) || status=1 # 99 would read as "skipped" to Airflow
@@ -28,18 +29,19 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
 }
 
 watch() { # PARENT: what setpriv does, for hosts where it is missing or older than util-linux 2.33
-    while sleep 1 && [[ -e /proc/$$ ]]; do [[ -e /proc/$1 ]] || kill -s TERM $$; done &>/dev/null &
+    while sleep 1 && read -r _ _ _ parent _ </proc/$$/stat; do [[ $parent = "$1" ]] || kill -s TERM $$; done &>/dev/null &
 }
 
-end() { # SIGTERM to every process that carries the mark, in whatever session; SIGKILL to those left 10 s later
+end() { # SIGTERM to the group of the task and to what carries its mark, wherever it is; SIGKILL 10 s later
     trap '' TERM INT HUP PIPE
     local tick left
     for tick in {0..59}; do
         mapfile -t left < <(cd /proc && grep -lsxzF "$mark" [0-9]*/environ)
-        [[ ${left-} ]] || return
+        left=("${left[@]%/environ}")
+        [[ ${left-} ]] || kill -s 0 -- "-$group" || return
         case $tick in
-        0) kill -s TERM "${left[@]%/environ}" ;;
-        5?) kill -s KILL "${left[@]%/environ}" ;;
+        0) kill -s TERM -- "-$group" "${left[@]}" ;;
+        5?) kill -s KILL -- "-$group" "${left[@]}" ;;
         esac
         sleep 0.2
     done
@@ -137,8 +139,8 @@ case ${1-} in
 supervise) supervise "${@:2}" ;;
 work) work "$2" ;;
 *) # from Airflow, or with the argument "build" from `dkist-airflow-node environments prebuild`
-    guard=(setpriv --pdeathsig TERM timeout --kill-after 10 0)
+    guard=(setpriv --pdeathsig TERM) # SIGTERM when the parent dies
     "${guard[@]}" true 2>/dev/null || guard=()
-    exec "${guard[@]:0:3}" bash -pc "$BASH_EXECUTION_STRING" dkist supervise "$PPID" "${1:-run}" "${guard[@]}"
+    exec "${guard[@]}" bash -pc "$BASH_EXECUTION_STRING" dkist supervise "$PPID" "${1:-run}" "${guard[@]}"
     ;;
 esac
