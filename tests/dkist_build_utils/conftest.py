@@ -87,6 +87,21 @@ def task_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    Have uv know no index but a folder, and return it.
+
+    It has a dkist-task without requirements: for tests of what is done with a lock rather than of how it is made.
+    """
+    folder = tmp_path / "offline"
+    base = "class TaskBase: ..."
+    Package("dkist-task", "0.1.0", modules={"__init__": base}, extras={"otlp": []}).write_wheel(folder)
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """
     Serve a package index on this machine and have uv use it beside the usual one; return its folder.

@@ -1,7 +1,6 @@
 """Validate, export, archive and deploy the workflows of an instrument package."""
 
 from dkist_build_utils.__about__ import __version__
-from dkist_build_utils.archive import archive
 from dkist_build_utils.content import Release
 from dkist_build_utils.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
 from dkist_build_utils.difference import Change, differences, find_release
@@ -9,6 +8,7 @@ from dkist_build_utils.fault import BuildError, Fault, FaultsError
 from dkist_build_utils.graph import mermaid, named_workflows, tree
 from dkist_build_utils.manifest import Manifest
 from dkist_build_utils.release import export
+from dkist_build_utils.tarball import archive
 from dkist_build_utils.validation import Validation, validate_workflows
 
 __all__ = [

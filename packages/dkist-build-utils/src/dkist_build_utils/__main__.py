@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from dkist_build_utils.__about__ import __version__
-from dkist_build_utils.archive import archive
 from dkist_build_utils.deployment_commands import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.fault import BuildError
 from dkist_build_utils.folder import replace_file
 from dkist_build_utils.graph import mermaid, named_workflows, tree
 from dkist_build_utils.release import export
 from dkist_build_utils.table import table
+from dkist_build_utils.tarball import archive
 from dkist_build_utils.validation import Validation, validation_of
 from dkist_workflow import WorkflowError
 

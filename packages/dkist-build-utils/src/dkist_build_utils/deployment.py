@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dkist_build_utils import scheduler
-from dkist_build_utils.archive import release_from_archive
 from dkist_build_utils.content import PLAIN_NAME, Release, pools_of, release_from_folder
 from dkist_build_utils.fault import BuildError
 from dkist_build_utils.folder import staged_folder
 from dkist_build_utils.manifest import MANIFEST_NAME, manifest_from_json
 from dkist_build_utils.supply import check_supply
+from dkist_build_utils.tarball import release_from_archive
 
 _LOGGER = logging.getLogger(__name__)
 _WAIT_SECONDS = 600
@@ -216,6 +216,11 @@ def _exclusive(dags: Path) -> Iterator[Path]:
     It lies beside the dags folder, because Airflow reads hidden folders inside as well, and stays: it holds the lock.
     What a killed deploy left in it is removed.
     """
+    if dags.parent.stat().st_dev != dags.stat().st_dev:
+        raise BuildError(
+            f"{dags} is on another file system than the folder that holds it, so no version could appear in it in one "
+            "step; let Airflow read a folder inside that file system"
+        )
     staging = dags.with_name(f".{dags.name}.dkist-deploy")
     try:
         staging.mkdir(exist_ok=True)
@@ -223,11 +228,6 @@ def _exclusive(dags: Path) -> Iterator[Path]:
     except OSError as error:
         raise BuildError(f"{staging}, where versions are unpacked, cannot be made: {error.strerror}") from error
     with lock:
-        if staging.stat().st_dev != dags.stat().st_dev:
-            raise BuildError(
-                f"{dags} is on another file system than the folder that holds it, so no version could appear in it in "
-                "one step; let Airflow read a folder inside that file system"
-            )
         _lock(lock.fileno(), dags)
         for leftover in staging.iterdir():
             if leftover.name != "lock":

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dkist_build_utils.archive import release_from_archive
 from dkist_build_utils.content import Release, release_from_folder
 from dkist_build_utils.fault import BuildError
 from dkist_build_utils.lock import digest, locked_pins
+from dkist_build_utils.tarball import release_from_archive
 
 _SETTINGS = ("entry_point", "queue", "pip_extras", "retries", "retry_delay_seconds", "timeout_seconds")
 

@@ -14,12 +14,13 @@ from dkist_build_utils.content import PLAIN_NAME, Release, release_from_folder, 
 from dkist_build_utils.fault import BuildError
 from dkist_build_utils.folder import replace_file
 
-MAXIMUM_BYTES = 512 * 1024**2
-"""What an archive may unpack to: a thousand workflows of fifty tasks with their locks are a tenth of it."""
+MAXIMUM_BYTES = 256 * 1024**2
+"""What an archive may unpack to: several times what a thousand workflows of fifty tasks do."""
 MAXIMUM_FILES = 10_000
 """Files that an archive may hold."""
 
 _LARGEST_STORED_BLOCK = 0xFFFF
+_TOO_MUCH = f"{{}} unpacks to more than {MAXIMUM_BYTES // 1024**2} MiB"
 
 
 def archive(folder: str | os.PathLike[str]) -> Path:
@@ -95,7 +96,7 @@ class _Bounded(io.RawIOBase):
         data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise BuildError(f"{self._path} unpacks to more than {MAXIMUM_BYTES // 1024**2} MiB")
+            raise BuildError(_TOO_MUCH.format(self._path))
         return data
 
 
@@ -103,6 +104,7 @@ def _members(path: Path, plain: IO[bytes]) -> tuple[str, dict[str, bytes]]:
     """Return the name of the one folder in an archive, and its files."""
     files: dict[str, bytes] = {}
     folders: set[str] = set()
+    left = MAXIMUM_BYTES
     with tarfile.open(fileobj=_Bounded(plain, path), mode="r|") as tar:
         for member in tar:
             folder, slash, name = member.name.partition("/")
@@ -113,6 +115,9 @@ def _members(path: Path, plain: IO[bytes]) -> tuple[str, dict[str, bytes]]:
                 continue
             if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse() or not slash:
                 raise BuildError(f"{path}: {member.name!r} is not a regular file; a release holds nothing else")
+            left -= member.size
+            if left < 0:
+                raise BuildError(_TOO_MUCH.format(path))
             if name in files:
                 raise BuildError(f"{path} holds {member.name!r} twice")
             if len(files) == MAXIMUM_FILES:
