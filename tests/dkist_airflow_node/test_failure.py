@@ -20,8 +20,8 @@ from tests.dkist_airflow_node.airflow_context import Instance, dag_context, task
 from tests.dkist_airflow_node.test_message import make_message
 
 if TYPE_CHECKING:
-    from pathlib import Path
     import socket
+    from pathlib import Path
 
 SECRET = "s3cret-of-the-bus"
 SLACK_SECONDS = 1.0

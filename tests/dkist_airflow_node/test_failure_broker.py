@@ -24,6 +24,7 @@ from dkist_airflow_node.spool import Spool
 from harness.rabbitmq import PrivateRabbitMQ, write_certificates
 from tests.dkist_airflow_node import servers
 from tests.dkist_airflow_node.airflow_context import Instance, task_context
+from tests.dkist_airflow_node.test_message import make_message
 from tests.dkist_airflow_node.worker import wait_for
 
 pytestmark = pytest.mark.service
@@ -37,6 +38,7 @@ FAIL_FOR_EVER = """
 import sys, time
 from dkist_airflow_node import publish_failure
 from tests.dkist_airflow_node.airflow_context import Instance, task_context
+from tests.dkist_airflow_node.test_message import make_message
 from tests.dkist_airflow_node.worker import wait_for
 worker = sys.argv[1]
 for number in range(10**6):
@@ -215,6 +217,19 @@ def test_memory_alarm(broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogC
     arrived = runs(broker.take(QUEUE))
     # What the broker had in its hands when the line was given up may arrive as well: the key tells.
     assert [run for n, run in enumerate(arrived) if run not in arrived[:n]] == ["r0", "r1", "r2", "r3", "r4"]
+
+
+def test_a_long_queue_is_no_broker_that_is_away(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More messages than can be sent within the deadline: the oldest are sent, and the next callback goes on."""
+    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", "0.3")
+    for number in range(1000):
+        spool.add(make_message(str(number)).to_json())
+    assert publish("r1") < 0.3 + SLACK_SECONDS
+    assert 0 < len(waiting(spool)) < 1000
+    assert list(spool.folder.glob("*.pause")) == []
+    left = len(waiting(spool))
+    publish("r2")
+    assert len(waiting(spool)) < left
 
 
 def test_line_cut_at_any_byte(broker: PrivateRabbitMQ, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ class _Outgoing:
             if not path.exists():
                 logger.info("Failure message of task %r of run %r sent (key %s)", *told)
             else:
-                why = fault or "another process is sending it"
+                why = fault or "older messages come first, or another process is sending it"
                 logger.warning(
                     "Failure message of task %r of run %r (key %s) waits in %s: %s. The next failure on this host "
                     "sends it, or: dkist-airflow-node messages resend",

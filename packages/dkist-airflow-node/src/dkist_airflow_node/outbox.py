@@ -87,7 +87,9 @@ def send_waiting(
     extra
         Messages that could not be spooled; they are sent first.
     """
-    sender = _Sender(settings, spool, min(seconds, total_seconds), extra)
+    # A long queue must not look like a broker that does not answer.
+    stop = time.monotonic() + 0.8 * total_seconds
+    sender = _Sender(settings, spool, seconds=min(seconds, total_seconds), stop=stop, extra=extra)
     watched = Watched(sender.send(), seconds=seconds, total_seconds=total_seconds)
     sent = 0
     fault: MessageError | None = None
@@ -111,10 +113,12 @@ def send_waiting(
 class _Sender:
     """What is done in the thread that may be left behind."""
 
-    def __init__(self, settings: BusSettings, spool: Spool | None, seconds: float, extra: Sequence[bytes]) -> None:
+    def __init__(
+        self, settings: BusSettings, spool: Spool | None, *, seconds: float, stop: float, extra: Sequence[bytes]
+    ) -> None:
         self.step = "connecting"
         """What the thread is at, in words."""
-        self._settings, self._spool, self._seconds, self._extra = settings, spool, seconds, extra
+        self._settings, self._spool, self._seconds, self._stop, self._extra = settings, spool, seconds, stop, extra
         self._claim: Waiting | None = None
         self._is_abandoned = False
 
@@ -136,6 +140,8 @@ class _Sender:
                 claim.remove()
                 self._claim = None
                 yield True
+                if time.monotonic() > self._stop:
+                    break
             yield False
 
     def _publish(self, bus: BusConnection, body: bytes) -> None:
