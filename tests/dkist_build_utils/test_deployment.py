@@ -186,7 +186,7 @@ def test_leftover_of_a_killed_deploy_is_removed(packed: Path, dags: Path) -> Non
 
 
 def test_list_shows_age_size_and_damage(packed: Path, dags: Path) -> None:
-    """A version is listed with its DAGs, age and size; what was changed by hand is damaged; other files are not ours."""
+    """A version has DAGs, age and size; what was changed by hand is damaged; other files are not listed."""
     path = deploy(packed, dags, airflow=False).path
     (dags / "handmade.py").write_text("")
     (dags / "others").mkdir()
