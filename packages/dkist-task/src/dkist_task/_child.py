@@ -34,6 +34,8 @@ def _join_parent() -> None:
 
     identity = TaskIdentity.from_environment(os.environ)
     telemetry = start_child_telemetry(identity, os.environ)
+    if telemetry.spans is not None:
+        telemetry.spans.send_at_child_exit()
     send_spans_before_death(lambda: telemetry.send_open_spans(TERMINATED))
     attach(parent_context(identity, os.environ))
 

@@ -49,7 +49,7 @@ class ProcessSpans(SpanProcessor):
         self._sinks: Sequence[SpanProcessor] | None = None
         self._open: dict[int, Span] = {}
         self._lock = threading.RLock()
-        # Children of multiprocessing leave by os._exit, after what is registered here.
+        # Forked children of multiprocessing run what is registered here, and leave by os._exit.
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
             util.register_after_fork(self, ProcessSpans.send_at_child_exit)
