@@ -251,7 +251,7 @@ def test_what_cannot_be_right_is_refused_in_one_line(
     [
         ("uv", "no 'uv' on the PATH of this worker"),
         ("flock", "no 'flock' on the PATH of this worker"),
-        ("timeout", "timeout: command not found"),
+        ("timeout", "failed to execute timeout"),
     ],
 )
 def test_a_missing_program_is_named(worker: Worker, missing: str, message: str) -> None:

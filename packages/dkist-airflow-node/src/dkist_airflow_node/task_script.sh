@@ -35,7 +35,7 @@ watch() { # PARENT: what setpriv does, for hosts where it is missing or older th
 end() { # SIGTERM to the group of the task and to what carries its mark, wherever it is; SIGKILL 10 s later
     trap '' TERM INT HUP PIPE
     local tick left
-    for tick in {0..59}; do
+    for tick in {0..52}; do
         mapfile -t left < <(cd /proc && grep -lsxzF "$mark" [0-9]*/environ)
         left=("${left[@]%/environ}")
         [[ ${left-} ]] || kill -s 0 -- "-$group" || return
@@ -73,6 +73,7 @@ install() { # fill the environment, which this process holds alone
 
 build() {
     local kind
+    printf 'process %s on %s\n' "$$" "$HOSTNAME" >"$environment.lock" || fail "cannot write to the environment store $store"
     kind=$(stat -f -c %T "$store")
     case $kind in
     nfs* | smb* | cifs | afs | ceph | lustre | gpfs | *panfs | 9p | v9fs | fuseblk | acfs | ocfs2)
@@ -83,11 +84,16 @@ build() {
         fail "no Python $DKIST_PYTHON on this worker, which $origin needs; install it there"
     say "building $environment for $origin"
     SECONDS=0
-    printf 'process %s on %s\n' "$$" "$HOSTNAME" >"$environment.lock" || fail "cannot write to the environment store $store"
     (install) && say "built in $SECONDS s" && return
     rm -rf -- "$environment"
     printf 'failed\n' >"$environment.lock"
     fail "could not build the environment of $origin; the reason stands above; nothing of it was kept"
+}
+
+holder() {
+    local text
+    read -r text <"$environment.lock" || text="another task"
+    printf '%s' "$text"
 }
 
 enter() { # hold the shared lock of a usable environment
@@ -95,12 +101,12 @@ enter() { # hold the shared lock of a usable environment
     until is_usable && flock --shared --nonblock 9 && is_usable; do
         flock --exclusive --nonblock 9 && { is_usable || build; }
         flock --shared --nonblock 9 || {
-            say "waiting for $environment, held by $(<"$environment.lock")"
+            say "waiting for $environment, held by $(holder)"
             waited=yes
-            flock --shared --wait "$limit" 9 || fail "gave up after $limit s: $environment is still held by $(<"$environment.lock")"
+            flock --shared --wait "$limit" 9 || fail "gave up after $limit s: $environment is still held by $(holder)"
         }
         is_usable && break
-        [[ ! $waited || $(<"$environment.lock") != failed ]] || fail "the build of $environment that this task waited for failed"
+        [[ ! $waited || $(holder) != failed ]] || fail "the build of $environment that this task waited for failed"
         ((SECONDS < limit)) || fail "$environment has to be built again, but is in use"
         flock --unlock 9
         sleep "0.$RANDOM"
