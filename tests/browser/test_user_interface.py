@@ -154,4 +154,6 @@ def test_log_of_a_failed_task_shows_its_traceback(airflow: AirflowApi, browser: 
         "ConfigurationError: DKIST_EXAMPLE_FRAME_SIZE is 'enormous'; set it to a whole number",
     ):
         WebDriverWait(browser, SECONDS).until(expected.text_to_be_present_in_element((By.TAG_NAME, "body"), text))
+    # Airflow's own traceback tells nothing of the task: closed, there is room for the task's.
+    visible(browser, By.CSS_SELECTOR, "[data-testid=summary-AirflowException]").click()
     keep_picture(browser, "airflow-failed-task-log")
