@@ -7,6 +7,7 @@ folders it reads are specified at https://packaging.python.org/en/latest/specifi
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib.machinery import PathFinder
 
@@ -47,19 +48,15 @@ def _source_of(module_name: str) -> str | None:
 
 def _is_holder(metadata_folder: str, file: str) -> bool:
     """Tell whether the distribution installed `file`, or is installed editable from a project around it."""
-    root = os.path.realpath(os.path.dirname(metadata_folder))  # noqa: PTH120
-    record = _text(metadata_folder, "RECORD")
-    if f"\n{os.path.relpath(file, root)}," in f"\n{record}":
+    root = os.path.join(os.path.realpath(os.path.dirname(metadata_folder)), "")  # noqa: PTH118, PTH120
+    if file.startswith(root) and f"\n{file[len(root) :]}," in "\n" + _text(metadata_folder, "RECORD"):
         return True
     origin = _text(metadata_folder, "direct_url.json")
-    if '"editable"' not in origin:
+    project = re.search(r'"url"\s*:\s*"file://([^"]*)"', origin)
+    if project is None or '"editable"' not in origin:
         return False
-    import json  # noqa: PLC0415 only a developer's environment pays for these
-    from urllib.parse import unquote, urlsplit  # noqa: PLC0415
-
-    facts = json.loads(origin)
-    project = os.path.realpath(unquote(urlsplit(facts["url"]).path))
-    return bool(facts.get("dir_info", {}).get("editable")) and file.startswith(os.path.join(project, ""))  # noqa: PTH118
+    path = re.sub("(?:%[0-9A-Fa-f]{2})+", lambda coded: bytes.fromhex(coded[0].replace("%", "")).decode(), project[1])
+    return file.startswith(os.path.join(os.path.realpath(path), ""))  # noqa: PTH118
 
 
 def _name_and_version(metadata_folder: str) -> str:

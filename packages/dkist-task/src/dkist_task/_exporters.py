@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +51,8 @@ def make_exporters(signal: str, environment: Mapping[str, str]) -> list[Any]:
 
 def _make_exporter(signal: str, name: str, environment: Mapping[str, str]) -> Any:
     """Return the exporter `name`."""
+    import importlib.metadata  # noqa: PLC0415 takes longer than all else a launcher without exporters does
+
     arguments: dict[str, Any] = {}
     entry_point = name
     if name == "otlp":

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
-from dkist_task._child import adopt_children
 from dkist_task._errors import RequestError
-from dkist_task._log import configure_log, opening_block
+from dkist_task._log_format import configure_log
 from dkist_task._metrics import Usage
+from dkist_task._opening import opening_block
 from dkist_task._outcome import TERMINATED, TaskTerminated, outcome_of
 from dkist_task._request import request_from, task_class_from
 from dkist_task._task import is_told_by_launcher
 from dkist_task._task_run import TaskRun
 from dkist_task._telemetry import Telemetry, start_telemetry
 from dkist_task._termination import Termination, die_of_sigterm
-from dkist_task._trace_parent import carrier_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,8 +114,12 @@ class Launch:
         with self._termination.held():
             self._telemetry = start_telemetry(identity, os.environ)
             self._run = TaskRun(identity, self._start, self._request.action)
-            adopt_children()
-            os.environ.update(identity.environment() | carrier_of(self._run.span))
+            if self._run.span.get_span_context().is_valid:
+                from dkist_task._child import adopt_children  # noqa: PLC0415 where no span is recorded, none is joined
+                from dkist_task._trace_parent import carrier_of  # noqa: PLC0415
+
+                adopt_children()
+                os.environ.update(identity.environment() | carrier_of(self._run.span))
         return self._run
 
     def _send_open_spans(self) -> None:

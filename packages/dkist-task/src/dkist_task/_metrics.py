@@ -90,7 +90,7 @@ def peak_memory() -> int | None:
     Not ``ru_maxrss``, which a process inherits from the one that started it.
     """
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123 pathlib is slow to import
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as status:  # noqa: PTH123 pathlib is slow to import
             lines = status.readlines()
     except OSError:
         return None

@@ -49,7 +49,13 @@ def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Re
     RequestError
         Where something is missing or unusable.
     """
-    parser = _Parser(prog="python -m dkist_task", description="Run or roll back one task.", allow_abbrev=False)
+    parser = _Parser(
+        prog="python -m dkist_task",
+        description="Run or roll back one task.",
+        allow_abbrev=False,
+        # A width that is given saves the import of what would find it out.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+    )
     parser.add_argument("action", choices=["run", "rollback"])
     parser.add_argument("task", nargs="?", metavar="MODULE:CLASS", help="the task's class [DKIST_TASK]")
     parser.add_argument("--recipe-run-id", metavar="N", help="a positive integer [DKIST_RECIPE_RUN_ID]")

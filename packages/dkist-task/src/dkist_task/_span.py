@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
+from dkist_task._log_format import is_json
 from dkist_task._outcome import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
+
+    from dkist_task._identity import TaskIdentity
 
 TRACER_NAME = "dkist_task"
 
@@ -38,6 +42,21 @@ def open_span(
         raise
     finally:
         end(span)
+
+
+def run_context(identity: TaskIdentity) -> Context | None:
+    """Return what a span of a run hangs under where nothing is current (in a thread, say); None for what is current.
+
+    Where nobody records spans and no log shows their ids there is nothing to hang, and a third of a launcher's own
+    start is saved.
+    """
+    is_under_span = trace.get_current_span().get_span_context().is_valid
+    is_recorded = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    if is_under_span or not (is_recorded or is_json(os.environ)):
+        return None
+    from dkist_task._trace_parent import parent_context  # noqa: PLC0415
+
+    return parent_context(identity, os.environ)
 
 
 def record_outcome(span: trace.Span, outcome: Outcome, error: BaseException | None) -> None:

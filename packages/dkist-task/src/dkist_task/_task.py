@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from abc import ABC, abstractmethod
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from opentelemetry import trace
 
 from dkist_task._identity import identity_of
-from dkist_task._span import TRACER_NAME, open_span
+from dkist_task._span import TRACER_NAME, open_span, run_context
 from dkist_task._task_run import task_run
-from dkist_task._trace_parent import parent_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,10 +127,7 @@ class TaskBase(ABC):
         attributes : dict, optional
             What tells this block from others of the name.
         """
-        # In a thread nothing is current, and the span would begin a trace of its own.
-        is_under_span = trace.get_current_span().get_span_context().is_valid
-        context = None if is_under_span else parent_context(identity_of(self), os.environ)
-        return open_span(str(name), attributes=attributes, context=context)
+        return open_span(str(name), attributes=attributes, context=run_context(identity_of(self)))
 
 
 def is_told_by_launcher(task: TaskBase) -> None:

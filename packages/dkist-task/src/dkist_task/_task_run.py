@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,7 @@ from opentelemetry import trace
 from dkist_task._identity import RESULT
 from dkist_task._metrics import Usage, record_metrics
 from dkist_task._outcome import outcome_of
-from dkist_task._span import TRACER_NAME, end, record_outcome
-from dkist_task._trace_parent import parent_context
+from dkist_task._span import TRACER_NAME, end, record_outcome, run_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +36,9 @@ class TaskRun:
         self._identity = identity
         self._start = start
         self._is_measured = action == "run"
-        current = trace.get_current_span()
-        context = None if current.get_span_context().is_valid else parent_context(identity, os.environ)
         self.span = trace.get_tracer(TRACER_NAME).start_span(
             identity.task_name if self._is_measured else f"{identity.task_name} {action}",
-            context,
+            run_context(identity),
             attributes=identity.attributes(),
             start_time=start.time_ns,
         )
