@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,7 +29,7 @@ def publish_failure(context: Any, *, workflow_name: str, workflow_version: str) 
     """Tell the message bus of the failed tasks that an Airflow callback is about.
 
     Kept in the spool before the broker is asked for anything, so that whatever happens from then on, to the broker or
-    to this process, loses no message. Never raises, and takes no longer than its deadline.
+    to this process, loses no message. Never raises, and publishes no longer than its deadline.
 
     Parameters
     ----------
@@ -41,11 +40,10 @@ def publish_failure(context: Any, *, workflow_name: str, workflow_version: str) 
     workflow_version
         Its version.
     """
-    started = time.monotonic()
     try:
         outgoing = _Outgoing(workflow_name, workflow_version)
         outgoing.keep_failures_of(context if isinstance(context, Mapping) else {})
-        outgoing.send(started)
+        outgoing.send()
     except Exception:  # noqa: BLE001  # Airflow has a failure of its own to deal with
         # No exc_info: some log formatters would print local variables.
         logger.error("A failure message may not have been sent: %s", traceback.format_exc())  # noqa: TRY400
@@ -78,7 +76,7 @@ class _Outgoing:
         if is_worker_callback(context):
             self._correct(task, context)
 
-    def send(self, started: float) -> None:
+    def send(self) -> None:
         """Try to send everything that waits on this host."""
         if not self._kept and not self._unkept:
             return
@@ -96,9 +94,8 @@ class _Outgoing:
         if remaining and not self._unkept:
             self._report(MessageError(f"broker {settings.address} is not tried again for {remaining:.0f} s"))
             return
-        left = max(0.1, seconds - (time.monotonic() - started))
         delivery = send_waiting(
-            settings, self._spool, seconds=left, total_seconds=left, extra=tuple(self._unkept.values())
+            settings, self._spool, seconds=seconds, total_seconds=seconds, extra=tuple(self._unkept.values())
         )
         for task in list(self._unkept)[: delivery.sent]:
             del self._unkept[task]
