@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cache import cache_folder
+from harness.interpreter import find_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ def airflow_environment(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not marker.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _uv("venv", "--quiet", "--python", python, str(folder))
+            _uv("venv", "--quiet", "--python", str(find_interpreter(python)), str(folder))
             install = ["pip", "install", "--quiet", "--compile-bytecode", "--python", str(interpreter)]
             _uv(*install, "--constraint", str(constraints), *wanted)
             marker.touch()
