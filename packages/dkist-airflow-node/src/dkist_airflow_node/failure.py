@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dkist_airflow_node import airflow_run
-from dkist_airflow_node.bus import DEADLINE_SECONDS, BusSettingsError, bus_settings, deadline_seconds
+from dkist_airflow_node.bus_settings import DEADLINE_SECONDS, BusSettingsError, bus_settings, deadline_seconds
 from dkist_airflow_node.failed_task import FailedTask, failed_tasks, is_dag_callback, is_worker_callback, named_task
 from dkist_airflow_node.message import MessageError
 from dkist_airflow_node.outbox import Pause, send_waiting

@@ -13,11 +13,9 @@ from dkist_airflow_node.bus import (
     QUEUE,
     ROUTING_KEY,
     BusConnection,
-    BusSettings,
-    bus_settings,
-    deadline_seconds,
     look_up,
 )
+from dkist_airflow_node.bus_settings import BusSettings, bus_settings, deadline_seconds
 from dkist_airflow_node.deadline import Watched
 from dkist_airflow_node.message import FailureMessage, MessageError, MessageFormatError
 from dkist_airflow_node.outbox import send_waiting

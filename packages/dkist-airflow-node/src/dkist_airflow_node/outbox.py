@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dkist_airflow_node.bus import BusConnection, BusSettings, BusUnreachableError
+from dkist_airflow_node.bus import BusConnection, BusUnreachableError
 from dkist_airflow_node.deadline import Watched
 from dkist_airflow_node.message import MessageError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from dkist_airflow_node.bus_settings import BusSettings
     from dkist_airflow_node.spool import Spool, Waiting
 
 PAUSE_SECONDS = 30

@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from dkist_airflow_node.bus import BusSettings, BusSettingsError, bus_settings, deadline_seconds
+from dkist_airflow_node.bus_settings import BusSettings, BusSettingsError, bus_settings, deadline_seconds
 
 MESH = '{"interservice-bus": {"mesh_address": "broker.example", "mesh_port": 5671}}'
 SECRET = "s3cret-of-the-bus"
