@@ -5,7 +5,7 @@ say() { printf 'dkist: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
 supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it started when this is told to end
-    local parent=$1 mode=$2 mark=DKIST_SUPERVISOR=$$.$RANDOM.$RANDOM drop=() entry status group=
+    local parent=$1 mode=$2 mark=$$.$RANDOM.$RANDOM drop=() entry status group=
     shift 2
     trap 'end; trap - TERM; kill -s TERM $$' TERM INT HUP
     [[ $PPID = "$parent" ]] || fail "the process that asked for this task is gone"
@@ -15,11 +15,13 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
         UV_INDEX* | UV_DEFAULT_INDEX | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_OFFLINE | UV_HTTP_*) ;;
         UV_KEYRING_PROVIDER | UV_CREDENTIALS_DIR | UV_CONFIG_FILE | UV_CACHE_DIR | UV_CONCURRENT_*) ;;
         UV_NATIVE_TLS | UV_SYSTEM_CERTS | UV_INSECURE_HOST | UV_PYTHON_INSTALL_DIR | AIRFLOW_CTX_*) ;;
-        PYTHON* | __PYVENV* | VIRTUAL_ENV* | CONDA* | PIP_* | UV_* | BASH_ENV | ENV | *[!A-Za-z0-9_]*) drop+=(-u "${entry%%=*}") ;;
-        *AIRFLOW* | ISB_* | MESH_CONFIG) drop+=(-u "${entry%%=*}") ;;
+        *[!A-Za-z0-9_]*) drop+=(-u "${entry%%=*}") ;; # such as exported functions, which unset does not know
+        PYTHON* | __PYVENV* | VIRTUAL_ENV* | CONDA* | PIP_* | UV_* | BASH_ENV | ENV) unset "${entry%%=*}" ;;
+        *AIRFLOW* | ISB_* | MESH_CONFIG) unset "${entry%%=*}" ;;
         esac
     done </proc/self/environ
-    "$@" timeout --kill-after 10 0 env "${drop[@]}" "$mark" bash -pc "$BASH_EXECUTION_STRING" dkist work "$mode" </dev/null &
+    [[ ! ${drop-} ]] || drop=(env "${drop[@]}")
+    DKIST_SUPERVISOR=$mark "$@" timeout --kill-after 10 0 "${drop[@]}" bash -pc "$BASH_EXECUTION_STRING" dkist work "$mode" </dev/null &
     group=$!
     wait "$group"
     status=$?
@@ -36,7 +38,7 @@ end() { # SIGTERM to the group of the task and to what carries its mark, whereve
     trap '' TERM INT HUP PIPE
     local tick left
     for tick in {0..52}; do
-        mapfile -t left < <(cd /proc && grep -lsxzF "$mark" [0-9]*/environ)
+        mapfile -t left < <(cd /proc && grep -lsxzF "DKIST_SUPERVISOR=$mark" [0-9]*/environ)
         left=("${left[@]%/environ}")
         [[ ${left-} ]] || kill -s 0 -- "-$group" || return
         case $tick in
@@ -132,7 +134,7 @@ work() { # MODE: run, or build, which only makes the environment
     fi
     local environment=$store/${digest:0:32}-py$DKIST_PYTHON-$HOSTTYPE
     command -v flock >/dev/null || fail "no 'flock' on the PATH of this worker (it comes with util-linux)"
-    { mkdir -p -- "$store" && exec 9>>"$environment.lock"; } || fail "cannot write to the environment store $store"
+    { { [[ -d $store ]] || mkdir -p -- "$store"; } && exec 9>>"$environment.lock"; } || fail "cannot write to the environment store $store"
     enter
     say "environment $environment"
     [[ $1 = run ]] || exit 0
