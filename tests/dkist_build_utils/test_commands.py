@@ -38,7 +38,7 @@ def test_every_command_explains_itself(command: Command) -> None:
     """The help lists every command, and each has a help of its own."""
     done = command("--help")
     assert done.returncode == 0
-    names = ("validate", "export", "archive", "deploy", "undeploy", "list", "diff", "graph")
+    names = ("validate", "export", "archive", "deploy", "undeploy", "list", "diff", "graph", "timeline")
     assert [name for name in names if f"\n  {name} " not in done.stdout] == []
     for name in names:
         done = command(name, "--help")
@@ -148,3 +148,11 @@ def test_colours_are_for_terminals(command: Command, tmp_path: Path) -> None:
     said = os.read(ours, 10_000)
     os.close(ours)
     assert b"\x1b[31merror: " in said
+
+
+def test_timeline_of_nothing_is_an_error(command: Command, tmp_path: Path) -> None:
+    """A folder without spans is told in one line and nothing is written."""
+    done = command("timeline", tmp_path, "--output", tmp_path / "run.html")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run.html").exists()

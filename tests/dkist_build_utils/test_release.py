@@ -111,7 +111,10 @@ def test_lock_of_another_release_is_not_kept(install: Install, wheels: Path, tmp
     lock = folder / "requirements.txt"
     lock.write_text(lock.read_text().replace(f"{package.name}==1.0.0", f"{package.name}==0.9.0"))
     before = contents(folder)
-    with pytest.raises(FaultsError, match=r"requirements\.txt: the lock that is there is stale.* 0\.9\.0, not 1\.0\.0"):
+    with pytest.raises(
+        FaultsError,
+        match=r"requirements\.txt: it is no lock for this release.* 0\.9\.0, not 1\.0\.0; .*--upgrade-locks",
+    ):
         export(name, tmp_path / "out", version="1.0.0", find_links=[wheels])
     assert contents(folder) == before
     export(name, tmp_path / "out", version="1.0.0", find_links=[wheels], upgrade_locks=True)
@@ -152,9 +155,7 @@ def test_rebuilt_dev_wheel_asks_for_an_upgrade(install: Install, wheels: Path, t
     Package(
         package.name, "1.1.dev3", {**package.modules, "more": "X = 1"}, package.dependencies, package.extras
     ).write_wheel(wheels)
-    with pytest.raises(
-        FaultsError, match=r"stale: .*whl has other bytes than the wheel that it locks; --upgrade-locks"
-    ):
+    with pytest.raises(FaultsError, match=r"whl has other bytes than the wheel that it locks; .*--upgrade-locks"):
         export(f"{name}.workflows", tmp_path, find_links=[wheels])
 
 
@@ -232,3 +233,30 @@ def test_folder_of_somebody_else_is_not_replaced(install: Install, tmp_path: Pat
     with pytest.raises(BuildError, match="is in the way: it is no release folder"):
         export(f"{install(package)}.workflows", tmp_path, version="1.0.0", lock=False)
     assert mine.read_text() == "years of work"
+
+
+def test_wheel_of_a_local_version_is_not_the_release(install: Install, wheels: Path, tmp_path: Path) -> None:
+    """A wheel of 1.0.0+patched satisfies ==1.0.0 and is another version all the same."""
+    package = instrument("1.0.0+patched", **ONE_LOCK)
+    package.write_wheel(wheels)
+    with pytest.raises(FaultsError, match=r"it holds .* 1\.0\.0\+patched, not 1\.0\.0"):
+        export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0", find_links=[wheels])
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_of_the_user_do_not_get_into_a_lock(
+    install: Install, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings of uv that write addresses into a lock, and those of a project at hand, have no effect."""
+    settings = tmp_path / "uv.toml"
+    settings.write_text("[pip]\nemit-index-url = true\nemit-find-links = true\nemit-build-options = true\n")
+    monkeypatch.setenv("UV_CONFIG_FILE", str(settings))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "uv.toml").write_text('constraint-dependencies = ["opentelemetry-api<1.0"]\n')
+    monkeypatch.chdir(project)
+    package = instrument(**ONE_LOCK)
+    package.write_wheel(wheels)
+    folder = export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0", find_links=[wheels])
+    assert "://" not in (folder / "requirements.txt").read_text()
+    assert str(tmp_path) not in (folder / "requirements.txt").read_text()

@@ -18,6 +18,7 @@ from dkist_build_utils.graph import mermaid, named_workflows, tree
 from dkist_build_utils.release import export
 from dkist_build_utils.table import table
 from dkist_build_utils.tarball import archive
+from dkist_build_utils.timeline import render_timeline
 from dkist_build_utils.validation import Validation, validation_of
 from dkist_workflow import WorkflowError
 
@@ -194,6 +195,18 @@ def graph(package: str, *, form: str, output: Path | None) -> None:
     workflows = named_workflows(package, name or None)
     text = mermaid(workflows) if form == "mermaid" else "\n\n".join(map(tree, workflows))
     _say(text, output)
+
+
+@cli.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
+def timeline(folder: Path, *, output: Path | None) -> None:
+    """
+    Draw the tasks of a run over time, as a web page complete in itself.
+
+    FOLDER is the one that DKIST_SPAN_FOLDER named when the tasks ran.
+    """
+    _say(render_timeline(folder), output)
 
 
 def _say(text: str, output: Path | None) -> None:

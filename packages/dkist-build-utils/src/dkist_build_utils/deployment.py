@@ -13,7 +13,7 @@ from pathlib import Path
 from dkist_build_utils import scheduler
 from dkist_build_utils.content import PLAIN_NAME, Release, pools_of, release_from_folder
 from dkist_build_utils.fault import BuildError
-from dkist_build_utils.folder import staged_folder
+from dkist_build_utils.folder import flush, flush_folder, staged_folder
 from dkist_build_utils.manifest import MANIFEST_NAME, manifest_from_json
 from dkist_build_utils.supply import check_supply
 from dkist_build_utils.tarball import release_from_archive
@@ -93,8 +93,9 @@ def deploy(
         if not _is_there(target, release):
             _check_dag_ids(dags, release)
             with staged_folder(staging, target.name, release.files) as staged:
+                flush_folder(staged)
                 staged.rename(target)
-            _flush(dags)
+            flush(dags)
         else:
             is_there = True
     return Deployed(target, not is_there, created, () if asks_airflow else tuple(pools))
@@ -135,7 +136,7 @@ def undeploy(
         _check_inactive(target, asks_airflow=scheduler.is_airflow_installed() if airflow is None else airflow)
     with _exclusive(dags) as staging:
         target.rename(staging / name)
-        _flush(dags)
+        flush(dags)
         shutil.rmtree(staging / name)
     return target
 
@@ -251,12 +252,3 @@ def _lock(handle: int, dags: Path) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-def _flush(folder: Path) -> None:
-    """Have the disk know what a folder holds."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

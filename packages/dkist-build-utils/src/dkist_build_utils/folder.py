@@ -66,7 +66,7 @@ def replace_file(target: Path, content: bytes) -> None:
     """Have a file hold these bytes: a reader sees what was there, or the whole of it."""
     partial = target.with_name(f".{secrets.token_hex(8)}{_SUFFIX}")
     try:
-        _write(partial, content)
+        partial.write_bytes(content)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -87,8 +87,8 @@ def staged_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> Iterat
         with suppress(OSError):  # NFS locks no folders: there, what a killed process left is left
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for file_name, content in files.items():
-            _write(staged / file_name, content)
-        os.fsync(handle)
+            with (staged / file_name).open("xb") as file:
+                file.write(content)
         yield staged
     finally:
         os.close(handle)
@@ -111,12 +111,19 @@ def remove_leftovers(parent: Path, name: str) -> None:
             os.close(handle)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a new file that is whole on the disk before anything refers to it."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def flush_folder(folder: Path) -> None:
+    """Have the disk hold a folder and its files, so that not even a power cut leaves half of them."""
+    for path in (*folder.iterdir(), folder):
+        flush(path)
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -79,7 +79,8 @@ def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> bytes:
     platform = () if request.python_platform is None else ("--python-platform", request.python_platform)
     text = run_uv(
         *("pip", "compile", "-", "--quiet", "--generate-hashes", "--only-binary", ":all:"),
-        *("--no-annotate", "--no-header", "--no-python-downloads", "--no-sources"),
+        *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-build-options"),
+        *("--no-python-downloads", "--no-sources"),
         *("--python-version", request.python, *platform, *find_links_options(find_links)),
         standard_input=f"{_instrument_requirement(request, find_links)}\n{TASK_REQUIREMENT}\n",
     )

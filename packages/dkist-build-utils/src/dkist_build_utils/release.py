@@ -104,7 +104,7 @@ def export(
     target = Path(export_path) / f"{workflows[0].distribution}_{workflows[0].workflow_version}"
     previous = _previous_release(target)
     old = previous.manifest if lock and not upgrade_locks else None
-    if old is not None:
+    if old is not None and old.locks:
         python, python_platform = python or old.python, python_platform or old.python_platform
     python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
     locks: dict[tuple[str, ...], bytes] = {}
@@ -178,14 +178,15 @@ def _locks(
         request = LockRequest(first.distribution, first.workflow_version, extras, python, python_platform)
         names = ", ".join(sorted({workflow.dag_id for workflow, _ in tasks.values()}))
         content = kept.get(request.file_name)
-        stale = None if content is None else stale_reason(content, request, find_links)
-        if stale is not None:
-            faults.append(Fault(request.file_name, None, f"the lock that is there is stale: {stale}; --upgrade-locks"))
-            continue
         try:
             if content is None:
                 _LOGGER.info("resolving %s for Python %s", request.file_name, python)
                 content = resolved_lock(request, find_links)
+            reason = stale_reason(content, request, find_links)
+            if reason is not None:
+                hint = "; resolve again with --upgrade-locks" if request.file_name in kept else ""
+                faults.append(Fault(request.file_name, None, f"it is no lock for this release: {reason}{hint}"))
+                continue
             _LOGGER.info("importing %d tasks in an environment made from %s", len(tasks), request.file_name)
             faults += _proof_faults(request, content, tasks, find_links, is_kept=request.file_name in kept)
         except UvError as error:

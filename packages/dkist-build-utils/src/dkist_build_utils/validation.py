@@ -1,5 +1,6 @@
 """Every fault of a package of workflows, found before anything is written."""
 
+import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,11 @@ from dkist_build_utils import scheduler
 from dkist_build_utils.discovery import Discovery, FoundWorkflow, discover_workflows
 from dkist_build_utils.fault import Fault, FaultsError
 from dkist_build_utils.import_check import import_faults
+from dkist_build_utils.lock import lock_file_name
 from dkist_build_utils.requirement import extras_of, modules_absent_from
 from dkist_workflow import Node, Workflow, WorkflowError
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def validation_of(workflow_package: ModuleType | str, *, airflow: bool | None = 
     faults, files = _checked(discovery)
     asks_airflow = scheduler.is_airflow_installed() if airflow is None else airflow
     if asks_airflow and files:
+        _LOGGER.info("loading %d files in Airflow", len(files))
         errors = scheduler.load_errors(files)
         faults += [Fault(name.removesuffix(".py"), None, f"in Airflow: {text}") for name, text in errors.items()]
     return Validation(discovery.package, discovery.workflows, tuple(faults), asks_airflow and bool(files))
@@ -172,6 +177,7 @@ def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[F
         for node in workflow.nodes:
             users[node.pip_extras][node.entry_point].append((workflow, node))
     for extras, tasks in users.items():
+        _LOGGER.info("importing %d tasks with what %s will have", len(tasks), lock_file_name(extras))
         problems = import_faults(
             sys.executable,
             tasks,
