@@ -1,0 +1,120 @@
+"""A task that is run without the launcher: in a script, a notebook or a test."""
+
+import copy
+import doctest
+import pickle
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import dkist_task._task
+from dkist_task import TaskBase
+
+
+class Count(TaskBase):
+    """A task that has a span of its own in every place."""
+
+    def run(self) -> None:
+        """Count."""
+        with self.telemetry_span("count"):
+            pass
+
+    def __exit__(self, *_: object) -> None:
+        with self.telemetry_span("teardown"):
+            pass
+
+
+class Skip(Count):
+    """A task that decides for itself what its call does."""
+
+    def __call__(self) -> None:
+        """Skip the work."""
+
+
+class Incomplete(TaskBase):
+    """A task without a run."""
+
+
+@pytest.fixture(scope="module")
+def process_exporter() -> InMemorySpanExporter:
+    """Set a provider, as an application does: once for the process."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def exporter(process_exporter: InMemorySpanExporter) -> InMemorySpanExporter:
+    """Return the application's exporter, empty."""
+    process_exporter.clear()
+    return process_exporter
+
+
+def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
+    """Return the spans that ended, by name."""
+    return {span.name: span for span in exporter.get_finished_spans()}
+
+
+def parent_of(span: ReadableSpan) -> int | None:
+    """Return the id of a span's parent."""
+    return span.parent.span_id if span.parent else None
+
+
+def id_of(span: ReadableSpan) -> int:
+    """Return the id of a span."""
+    assert span.context is not None
+    number: int = span.context.span_id
+    return number
+
+
+def test_a_task_tells_an_applications_provider(exporter: InMemorySpanExporter) -> None:
+    """Called as in the documentation, a task has its root span, its stages and its teardown in one trace."""
+    with Count(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0") as task:
+        task()
+    found = by_name(exporter)
+    assert list(found) == ["pre_run", "count", "run", "post_run", "Count", "teardown"]
+    assert parent_of(found["run"]) == id_of(found["Count"])
+    assert len({span.context.trace_id for span in found.values() if span.context}) == 1
+
+
+def test_an_applications_span_is_the_tasks_parent(exporter: InMemorySpanExporter) -> None:
+    """Under a span that is current, the task hangs there."""
+    with (
+        trace.get_tracer("application").start_as_current_span("application"),
+        Count(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0") as task,
+    ):
+        task()
+    found = by_name(exporter)
+    assert parent_of(found["Count"]) == id_of(found["application"])
+
+
+def test_a_call_of_its_own_is_told(exporter: InMemorySpanExporter) -> None:
+    """A task that overrides its call has a root span and no stage."""
+    with Skip(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0") as task:
+        task()
+    assert list(by_name(exporter)) == ["Skip", "teardown"]
+
+
+def test_a_task_can_be_copied_and_pickled() -> None:
+    """What telemetry keeps in a task does not hinder the task from reaching another process."""
+    task = Count(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0")
+    with task:
+        task()
+        assert pickle.loads(pickle.dumps(task)).recipe_run_id == 1  # noqa: S301 just made
+        assert copy.deepcopy(task).task_name == "Count"
+
+
+def test_a_task_without_a_run_cannot_be_made() -> None:
+    """The one method that is required is missed when the task is made."""
+    with pytest.raises(TypeError, match="run"):
+        Incomplete(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0")  # type: ignore[abstract]  # the point
+
+
+def test_the_examples_in_the_documentation_run() -> None:
+    """What the docstring of the base class shows is so."""
+    assert doctest.testmod(dkist_task._task) == (0, 2)
