@@ -260,3 +260,9 @@ def test_settings_of_the_user_do_not_get_into_a_lock(
     folder = export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0", find_links=[wheels])
     assert "://" not in (folder / "requirements.txt").read_text()
     assert str(tmp_path) not in (folder / "requirements.txt").read_text()
+
+
+def test_python_is_told_by_two_numbers(install: Install, tmp_path: Path) -> None:
+    """Workers look for an interpreter X.Y: more is refused before it gets into a DAG."""
+    with pytest.raises(BuildError, match=r"told as X\.Y, for example 3\.11, not '3\.11\.7'"):
+        export(f"{install(instrument())}.workflows", tmp_path, version="1.0.0", lock=False, python="3.11.7")

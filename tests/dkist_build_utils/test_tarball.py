@@ -157,6 +157,8 @@ def test_manifest_that_is_none_is_refused(folder: Path, tmp_path: Path, content:
         ("workflows", 7),
         ("locks", {"requirements.txt": []}),
         ("unknown", 1),
+        ("python", "--index-url=http://127.0.0.1/"),
+        ("python_platform", "--index-url=http://127.0.0.1/"),
     ],
 )
 def test_manifest_that_lies_is_refused(folder: Path, tmp_path: Path, key: str, value: object) -> None:
@@ -165,6 +167,19 @@ def test_manifest_that_lies_is_refused(folder: Path, tmp_path: Path, key: str, v
     path = write_archive(tmp_path / "a.tar.gz", folder, manifest__json=json.dumps(manifest).encode())
     with pytest.raises(BuildError, match=r"manifest|plain name|missing"):
         find_release(path)
+
+
+@pytest.mark.parametrize("key", ["name", "entry_point", "queue", "pip_extras", "upstreams"])
+def test_name_that_is_more_than_a_name_is_refused(folder: Path, tmp_path: Path, key: str) -> None:
+    """No name reaches a terminal, a command or a file of requirements as anything else."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    task = manifest["workflows"][0]["tasks"][0]
+    bad = "a]\n--index-url http://127.0.0.1/\x1b[2J"
+    task[key] = [bad] if isinstance(task[key], list) else bad
+    path = write_archive(tmp_path / "a.tar.gz", folder, manifest__json=json.dumps(manifest).encode())
+    with pytest.raises(BuildError, match="is not a name") as caught:
+        find_release(path)
+    assert "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -222,5 +237,8 @@ def test_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_text("hello")
     with pytest.raises(BuildError, match=r"a\.tar\.gz cannot be read"):
         find_release(tmp_path / "a.tar.gz")
+    os.mkfifo(tmp_path / "pipe.tar.gz")
+    with pytest.raises(BuildError, match="there is no such release folder or archive"):
+        find_release(tmp_path / "pipe.tar.gz")
     with pytest.raises(BuildError, match="there is no such release folder or archive"):
         find_release(tmp_path / "b.tar.gz")

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,8 +143,11 @@ def undeploy(
 
 def deployed_versions(dags_folder: str | os.PathLike[str]) -> tuple[DeployedVersion, ...]:
     """Return the versions in a dags folder, sorted by name; what is not a release folder is passed over."""
-    folders = sorted(path.parent for path in _resolved(dags_folder).glob(f"*/{MANIFEST_NAME}"))
-    return tuple(_deployed_version(folder) for folder in folders)
+    versions = []
+    for manifest in sorted(_resolved(dags_folder).glob(f"*/{MANIFEST_NAME}")):
+        with suppress(FileNotFoundError):  # it is undeployed at this moment
+            versions.append(_deployed_version(manifest.parent))
+    return tuple(versions)
 
 
 def _deployed_version(folder: Path) -> DeployedVersion:

@@ -1,6 +1,7 @@
 """The manifest of a release folder: what was released, in a form for machines."""
 
 import json
+import re
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any
@@ -12,6 +13,10 @@ MANIFEST_NAME = "manifest.json"
 POOLS_NAME = "pools.json"
 SCHEMA = 1
 """Raised when a reader of the schema before would misread a manifest."""
+PYTHON_VERSION = re.compile(r"3\.[0-9]{1,3}")
+"""How the Python of the workers is told."""
+
+_WORD = re.compile(r"\w[\w.:+-]*")
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,26 @@ def _check_form(manifest: Manifest) -> None:
     _check_types(manifest.files, manifest.locks, manifest.made_with, kind=dict)
     _check_types(*manifest.files.values(), *manifest.made_with.values(), kind=str)
     _check_types(*manifest.locks.values(), manifest.workflows, kind=list)
-    _check_types(*(extra for extras in manifest.locks.values() for extra in extras), kind=str)
+    _check_words(*(extra for extras in manifest.locks.values() for extra in extras))
+    if not PYTHON_VERSION.fullmatch(manifest.python):
+        raise ValueError(f"python is {manifest.python!r:.80}, not X.Y")
+    _check_words(manifest.python_platform or "any")
     for workflow in manifest.workflows:
-        _check_types(workflow["dag_id"], workflow["name"], workflow["file"], kind=str)
+        _check_words(workflow["dag_id"], workflow["name"], workflow["file"])
         _check_types(workflow["tags"], workflow["tasks"], kind=list)
         for task in workflow["tasks"]:
-            _check_types(task["name"], task["entry_point"], task["queue"], task["lock"] or "", kind=str)
-            _check_types(task["pool"] or "", *task["upstreams"], *task["pip_extras"], kind=str)
             _check_types(task["upstreams"], task["pip_extras"], kind=list)
+            _check_words(task["name"], task["entry_point"], task["queue"], *task["upstreams"], *task["pip_extras"])
+            _check_types(task["pool"] or "", task["lock"] or "", kind=str)
             _check_types(task["retries"], task["retry_delay_seconds"], task["timeout_seconds"] or 0, kind=int | float)
+
+
+def _check_words(*values: object) -> None:
+    """Raise where a value could be taken for more than a name by a terminal, a command or a file of requirements."""
+    _check_types(*values, kind=str)
+    for value in values:
+        if not _WORD.fullmatch(str(value)):
+            raise ValueError(f"{value!r:.80} is not a name")
 
 
 def _check_types(*values: object, kind: type | UnionType) -> None:

@@ -18,7 +18,14 @@ from dkist_build_utils.fault import BuildError, Fault, FaultsError
 from dkist_build_utils.folder import read_folder, replace_folder
 from dkist_build_utils.import_check import import_faults
 from dkist_build_utils.lock import LockRequest, digest, lock_file_name, resolved_lock, stale_reason
-from dkist_build_utils.manifest import MANIFEST_NAME, POOLS_NAME, Manifest, manifest_from_json, workflow_row
+from dkist_build_utils.manifest import (
+    MANIFEST_NAME,
+    POOLS_NAME,
+    PYTHON_VERSION,
+    Manifest,
+    manifest_from_json,
+    workflow_row,
+)
 from dkist_build_utils.requirement import TASK_REQUIREMENT
 from dkist_build_utils.uv_program import UvError, clean_environment, has_interpreter, locked_environment, run_uv
 from dkist_build_utils.validation import checked_workflows
@@ -107,6 +114,8 @@ def export(
     if old is not None and old.locks:
         python, python_platform = python or old.python, python_platform or old.python_platform
     python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not PYTHON_VERSION.fullmatch(python):
+        raise BuildError(f"the Python of the workers is told as X.Y, for example 3.11, not {python!r}")
     locks: dict[tuple[str, ...], bytes] = {}
     if lock:
         if old is not None and old.locks and (old.python, old.python_platform) != (python, python_platform):

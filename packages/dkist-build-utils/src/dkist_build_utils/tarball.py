@@ -68,6 +68,8 @@ def release_from_archive(path: Path) -> Release:
         It is not an archive of one release folder: something in it has another kind than a regular file, a name that is
         not plain, or a size beyond all reason; or it is not as its manifest says.
     """
+    if not path.is_file():
+        raise BuildError(f"{path}: there is no such file")  # a pipe would be waited for
     try:
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) as plain:
             folder, files = _members(path, cast("IO[bytes]", plain))
