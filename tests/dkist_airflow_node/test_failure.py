@@ -189,6 +189,13 @@ def test_airflow_does_not_tell_the_states(spool: Spool, monkeypatch: pytest.Monk
     assert [message["taskName"] for message in waiting(spool)] == ["Calibrate"]
 
 
+def test_airflow_that_does_not_answer(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose API server hangs goes on with what the context says, while there is time to publish."""
+    monkeypatch.setattr(Instance, "get_task_states", lambda *_, **__: time.sleep(600))
+    assert publish(task_context()) < 2 + SLACK_SECONDS
+    assert [message["taskName"] for message in waiting(spool)] == ["Calibrate"]
+
+
 @pytest.mark.parametrize(
     ("state", "count"), [("success", 0), ("restarting", 0), ("failed", 1), ("running", 1), (None, 1)]
 )

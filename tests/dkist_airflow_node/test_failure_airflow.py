@@ -261,6 +261,7 @@ def test_cleared_and_failed_again(airflow: PrivateAirflow, worker: Worker, inbox
     """Each failure has a key of its own, also that of a task that was running when another one was cleared."""
     dag_id, run_id = start(airflow, worker, "again", [task("Raise"), task("WaitAndRaise")])
     inbox.wait(run_id, lambda got: [message["taskName"] for message in got] == ["Raise"])
+    airflow.wait_for_task(dag_id, run_id, "Raise", {"failed"}, timeout=WAIT_SECONDS)
     airflow.wait_for_task(dag_id, run_id, "WaitAndRaise", {"running"}, timeout=WAIT_SECONDS)
     airflow.clear(dag_id, run_id, ["Raise"])
     inbox.wait(run_id, lambda got: [message["taskName"] for message in got] == ["Raise", "Raise"])

@@ -19,8 +19,7 @@ def task_states(instance: Any, *, dag_id: str | None, run_id: str | None) -> dic
 
     Airflow 3.0 does not tell the dag-processor.
     """
-    processor = sys.modules.get("airflow.dag_processing.processor")
-    if processor is not None and "GetTaskStates" not in repr(processor.ToManager):
+    if not _is_known("GetTaskStates"):
         return {}
     if not hasattr(instance, "get_task_states"):
         instance = getattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "RuntimeTaskInstance", None)
@@ -43,7 +42,7 @@ def clear_number(*, dag_id: str | None, run_id: str | None) -> int | None:
     communication = sys.modules.get("airflow.sdk.execution_time.comms")
     supervisor = getattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS", None)
     question = getattr(communication, "GetDagRun", None)
-    if question is None or supervisor is None or dag_id is None or run_id is None:
+    if question is None or supervisor is None or dag_id is None or run_id is None or not _is_known("GetDagRun"):
         return None
     try:
         number = supervisor.send(question(dag_id=dag_id, run_id=run_id)).clear_number
@@ -51,3 +50,9 @@ def clear_number(*, dag_id: str | None, run_id: str | None) -> int | None:
         logger.warning("Airflow does not tell of run %r: %s: %s", run_id, type(error).__name__, error)
         return None
     return number if isinstance(number, int) else None
+
+
+def _is_known(question: str) -> bool:
+    """Tell whether the dag-processor, if this is a process of it, answers a question."""
+    processor = sys.modules.get("airflow.dag_processing.processor")
+    return processor is None or question in repr(processor.ToManager)

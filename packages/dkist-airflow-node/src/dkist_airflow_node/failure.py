@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dkist_airflow_node import airflow_run
 from dkist_airflow_node.bus_settings import DEADLINE_SECONDS, BusSettingsError, bus_settings, deadline_seconds
+from dkist_airflow_node.deadline import Watched
 from dkist_airflow_node.failed_task import FailedTask, failed_tasks, is_dag_callback, is_worker_callback, named_task
 from dkist_airflow_node.message import MessageError
 from dkist_airflow_node.outbox import Pause, send_waiting
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 NO_FAILURE = frozenset({"success", "restarting"})
 """States in which Airflow ends a task and calls back though nothing has failed: marked success, or cleared, by hand."""
+
+ANSWER_SECONDS = 2.0
+"""How long a worker waits for Airflow's answers: it is killed 5 s after SIGTERM, and has to publish."""
 
 
 def publish_failure(context: Any, *, workflow_name: str, workflow_version: str) -> None:
@@ -116,15 +120,21 @@ class _Outgoing:
 
     def _correct(self, task: FailedTask, context: Mapping[str, Any]) -> None:
         """Ask Airflow what has become of the task and its run since the task started."""
-        states = airflow_run.task_states(context.get("ti"), dag_id=task.dag_id, run_id=task.run_id)
         label = task.task_id if task.map_index < 0 else f"{task.task_id}_{task.map_index}"
-        state = states.get(label or "")
+
+        def ask() -> Iterator[Any]:
+            yield airflow_run.task_states(context.get("ti"), dag_id=task.dag_id, run_id=task.run_id).get(label or "")
+            yield airflow_run.clear_number(dag_id=task.dag_id, run_id=task.run_id)
+
+        try:
+            state, number = Watched(ask(), seconds=ANSWER_SECONDS, total_seconds=ANSWER_SECONDS)
+        except TimeoutError:
+            logger.warning("Airflow does not tell what has become of run %r within %s s", task.run_id, ANSWER_SECONDS)
+            return
         if str(getattr(state, "value", state)) in NO_FAILURE:
             logger.info("No failure message: task %r was ended by hand (%s)", task.task_id, state)
             self._drop(task)
-            return
-        number = airflow_run.clear_number(dag_id=task.dag_id, run_id=task.run_id)
-        if number is not None and number != task.clear_number:
+        elif number is not None and number != task.clear_number:
             self._keep(replace(task, clear_number=number))
             self._drop(task)
 
