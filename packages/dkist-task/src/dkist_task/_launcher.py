@@ -56,10 +56,10 @@ class Launch:
 
     def execute(self) -> int:
         """Run the task and return the exit status; after a SIGTERM, die of it."""
-        self._termination.install()
         error: BaseException | None = None
         try:
             try:
+                self._termination.install()
                 self._perform()
             finally:
                 self._termination.decide()

@@ -81,7 +81,9 @@ class Termination:
         """From here on signals are ignored: how the task ended is settled and the process about to end by itself."""
         self._decided.set()
         if self._is_installed:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # Not by a handler: the interpreter's last act would give its signal back to the default.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, _signal_number: int, _frame: FrameType | None) -> None:
         """Raise in the main thread, once."""
