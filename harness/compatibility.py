@@ -147,12 +147,13 @@ def run(cells: Sequence[Cell]) -> bool:
             is_good = False
         else:
             able.append(cell)
+    made_from = {cell: sources(cell.airflow) for cell in able}  # before: what is edited meanwhile has not been run
     outcome: Outcome
     for cell, outcome in run_cells(able):
         print(f"Airflow {outcome.release} on Python {cell.python}: {outcome.reason or 'runs'}", flush=True)
         print(outcome.log, end="", file=sys.stderr)
         is_good &= not outcome.reason
-        results[cell] = Result(cell.airflow, cell.python, outcome.release, outcome.reason, sources(cell.airflow))
+        results[cell] = Result(cell.airflow, cell.python, outcome.release, outcome.reason, made_from[cell])
         write_results(list(results.values()))
     README.write_text(with_table(README.read_text(), list(results.values())))
     return is_good
