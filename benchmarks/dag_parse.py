@@ -19,6 +19,8 @@ COUNTS = (1, 10, 100, 500)
 ROUNDS = 3
 LARGEST_RATIO = 1.6
 """Promised against a hand-written file."""
+REFERENCES = {"by-hand": "hand-written", "predecessor": NAME}
+"""What ours is held against, by the folder that its files are in."""
 HERE = Path(__file__).parent
 
 
@@ -29,8 +31,9 @@ def compare() -> list[Comparison]:
         for count in COUNTS:
             _write_ours(folder / "ours" / str(count), count)
             _write_by_hand(folder / "by-hand" / str(count), count)
-        rows = _comparisons("ours", "by-hand", "hand-written", Path(sys.executable), folder, limit=LARGEST_RATIO)
-        rows += _comparisons("ours", "by-hand", "hand-written", Path(sys.executable), folder, is_first=True)
+        here = Path(sys.executable)
+        rows = _comparisons(here, folder, "by-hand", limit=LARGEST_RATIO)
+        rows += _comparisons(here, folder, "by-hand", limit=LARGEST_RATIO, is_first=True)
         try:
             python = predecessor_interpreter()
         except InterpreterMissingError as error:
@@ -39,22 +42,15 @@ def compare() -> list[Comparison]:
             output = folder / "predecessor" / str(count)
             output.mkdir(parents=True)
             _run([python, HERE / "predecessor_files.py", output, count], folder)
-        return rows + _comparisons("ours", "predecessor", NAME, python, folder)
+        return rows + _comparisons(python, folder, "predecessor")
 
 
 def _comparisons(
-    ours: str,
-    reference: str,
-    against: str,
-    python: Path,
-    folder: Path,
-    *,
-    is_first: bool = False,
-    limit: float | None = None,
+    python: Path, folder: Path, reference: str, *, is_first: bool = False, limit: float | None = None
 ) -> list[Comparison]:
-    """Compare two kinds of files, as loaded again and again, or as loaded for the first time (not yet compiled)."""
+    """Compare our files with others, as loaded again and again, or for the first time (not yet compiled)."""
     counts = (100,) if is_first else COUNTS
-    folders = [folder / kind / str(count) for count in counts for kind in (ours, reference)]
+    folders = [folder / kind / str(count) for count in counts for kind in ("ours", reference)]
     program = [*(["-B"] if is_first else []), HERE / "parse_folders.py"]
     if is_first:
         for cache in folder.rglob("__pycache__"):
@@ -65,9 +61,9 @@ def _comparisons(
         Comparison(
             f"load {count} DAG file{'s' if count > 1 else ''} of {len(STEPS)} tasks"
             + (" for the first time" if is_first else ""),
-            ours=median[str(folder / ours / str(count))],
+            ours=median[str(folder / "ours" / str(count))],
             reference=median[str(folder / reference / str(count))],
-            against=against,
+            against=REFERENCES[reference],
             limit=limit,
         )
         for count in counts

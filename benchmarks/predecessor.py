@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.cache import cache_folder
 from harness.interpreter import find_interpreter
 
 RELEASE = "7.5.0"
@@ -23,7 +24,7 @@ def predecessor_interpreter() -> Path:
     InterpreterMissingError
         Where this machine has no Python that the release runs on. A benchmark reports that in its rows.
     """
-    folder = Path(__file__).parents[1] / "build" / f"dkist-processing-core-{RELEASE}"
+    folder = cache_folder("predecessor") / RELEASE
     interpreter = folder / "bin" / "python"
     complete = folder / ".complete"
     if complete.exists():
