@@ -1,6 +1,7 @@
 """The script as a supervisor: whatever ends a task ends all of it, and a task that listens may unwind."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -59,6 +60,9 @@ def leaves_a_child():
     process = child("import time; print(flush=True); time.sleep(300)", stderr=subprocess.DEVNULL)
     write("pids", str(process.pid))
 
+def sleeps():
+    time.sleep(300)
+
 def shows_signals():
     print("HANDLERS", signal.getsignal(signal.SIGINT) is signal.default_int_handler,
           signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL)
@@ -111,7 +115,7 @@ def assert_all_gone_in_time(worker: Worker, pids: list[int], begin: float, *, at
     """Check that the processes, and all that the script started, end 10 s after `begin`, more or less."""
     wait_for(lambda: not any(map(is_running, pids)), f"the end of {pids}", seconds=14)
     assert at_least <= time.monotonic() - begin < 14
-    wait_for(lambda: not worker.pids(), "the end of the supervisors", seconds=3)
+    wait_for(lambda: not worker.pids(), "the end of the supervisors", seconds=8)
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
@@ -172,6 +176,19 @@ def test_a_task_unwinds_when_its_supervisor_is_killed(worker: Worker) -> None:
         pids_of(worker)
         process.kill()
         wait_for((worker.work / "unwound").exists, "the task's unwinding", seconds=10)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_at_any_moment_of_the_start_leaves_nothing(worker: Worker, end: signal.Signals) -> None:
+    """However early the script is ended, no supervisor, build or task goes on without it."""
+    assert worker.run(worker.variables("instrument:shows_signals")).returncode == 0
+    moments = random.Random(end)  # noqa: S311  # no secret: the same moments every time
+    for _ in range(15):
+        with worker.start(worker.variables("instrument:sleeps")) as process:
+            time.sleep(moments.uniform(0, 0.15))
+            process.send_signal(end)
+            assert process.wait(14) == -end
+            wait_for(lambda: not worker.pids(), "the end of all processes", seconds=14)
 
 
 def test_the_second_supervisor_killed_ends_the_task(worker: Worker) -> None:

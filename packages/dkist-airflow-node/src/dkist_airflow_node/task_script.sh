@@ -5,38 +5,40 @@ say() { printf 'dkist: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
 supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it started when this is told to end
-    local parent=$1 mode=$2 mark=$$.$RANDOM.$RANDOM drop=() entry status group=
+    local parent=$1 mode=$2 mark=$$.$RANDOM.$RANDOM drop=() entry status
     shift 2
     trap 'end; trap - TERM; kill -s TERM $$' TERM INT HUP
     [[ $PPID = "$parent" ]] || fail "the process that asked for this task is gone"
     [[ ${1-} ]] || watch "$parent"
     while IFS= read -rd '' entry; do
         case ${entry%%=*} in # the worker's own Python, its secrets, and what would change a build stay outside
+        *[!A-Za-z0-9_]*) drop+=(-u "${entry%%=*}") ;; # such as exported functions, which unset does not know
         UV_INDEX* | UV_DEFAULT_INDEX | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_OFFLINE | UV_HTTP_*) ;;
         UV_KEYRING_PROVIDER | UV_CREDENTIALS_DIR | UV_CONFIG_FILE | UV_CACHE_DIR | UV_CONCURRENT_*) ;;
         UV_NATIVE_TLS | UV_SYSTEM_CERTS | UV_INSECURE_HOST | UV_PYTHON_INSTALL_DIR | AIRFLOW_CTX_*) ;;
-        *[!A-Za-z0-9_]*) drop+=(-u "${entry%%=*}") ;; # such as exported functions, which unset does not know
         PYTHON* | __PYVENV* | VIRTUAL_ENV* | CONDA* | PIP_* | UV_* | BASH_ENV | ENV) unset "${entry%%=*}" ;;
         *AIRFLOW* | ISB_* | MESH_CONFIG) unset "${entry%%=*}" ;;
         esac
     done </proc/self/environ
     [[ ! ${drop-} ]] || drop=(env "${drop[@]}")
-    DKIST_SUPERVISOR=$mark "$@" timeout --kill-after 10 0 "${drop[@]}" bash -pc "$BASH_EXECUTION_STRING" dkist work "$mode" </dev/null &
-    group=$!
-    wait "$group"
+    DKIST_SUPERVISOR=$mark "$@" timeout --kill-after 10 0 "${drop[@]}" \
+        bash -pc "$BASH_EXECUTION_STRING" dkist work "$mode" $$ </dev/null &
+    wait $! 2>/dev/null
     status=$?
-    ((status <= 128)) || { say "the task died of signal $((status - 128))"; end; }
+    ((status <= 128)) || { end; say "the task died of signal $((status - 128))"; }
     ((status <= 2 || status > 128)) || status=1 # 99 would read as "skipped" to Airflow
     exit "$status"
 }
 
 watch() { # PARENT: what setpriv does, for hosts where it is missing or older than util-linux 2.33
-    while sleep 1 && read -r _ _ _ parent _ </proc/$$/stat; do [[ $parent = "$1" ]] || kill -s TERM $$; done &>/dev/null &
+    while sleep 1 && read -r _ _ _ parent _ </proc/$$/stat; do
+        [[ $parent = "$1" ]] || kill -s TERM $$
+    done &>/dev/null &
 }
 
 end() { # SIGTERM to the group of the task and to what carries its mark, wherever it is; SIGKILL 10 s later
     trap '' TERM INT HUP PIPE
-    local tick left
+    local tick left group=${!:-} # timeout makes a group of its own
     for tick in {0..52}; do
         mapfile -t left < <(cd /proc && grep -lsxzF "DKIST_SUPERVISOR=$mark" [0-9]*/environ)
         left=("${left[@]%/environ}")
@@ -75,14 +77,17 @@ install() { # fill the environment, which this process holds alone
 
 build() {
     local kind
-    printf 'process %s on %s\n' "$$" "$HOSTNAME" >"$environment.lock" || fail "cannot write to the environment store $store"
+    printf 'process %s on %s\n' "$$" "$HOSTNAME" >"$environment.lock" ||
+        fail "cannot write to the environment store $store"
     kind=$(stat -f -c %T "$store")
     case $kind in
     nfs* | smb* | cifs | afs | ceph | lustre | gpfs | *panfs | 9p | v9fs | fuseblk | acfs | ocfs2)
-        fail "the environment store $store is on a network file system ($kind), where locks do not hold; set DKIST_ENVIRONMENT_STORE to a local folder" ;;
+        fail "the environment store $store is on a network file system ($kind), where locks do not hold;" \
+            "set DKIST_ENVIRONMENT_STORE to a local folder"
+        ;;
     esac
-    command -v uv >/dev/null || fail "no 'uv' on the PATH of this worker, so no environment can be built; install it there"
-    python=$(cd / && uv python find --quiet --system --no-python-downloads "$DKIST_PYTHON") ||
+    command -v uv >/dev/null || fail "no 'uv' on the PATH of this worker, so it cannot build; install it there"
+    python=$(cd / && uv python find --system --no-python-downloads "$DKIST_PYTHON") ||
         fail "no Python $DKIST_PYTHON on this worker, which $origin needs; install it there"
     say "building $environment for $origin"
     SECONDS=0
@@ -105,10 +110,12 @@ enter() { # hold the shared lock of a usable environment
         flock --shared --nonblock 9 || {
             say "waiting for $environment, held by $(holder)"
             waited=yes
-            flock --shared --wait "$limit" 9 || fail "gave up after $limit s: $environment is still held by $(holder)"
+            flock --shared --wait "$limit" 9 ||
+                fail "gave up after $limit s: $environment is still held by $(holder)"
         }
         is_usable && break
-        [[ ! $waited || $(holder) != failed ]] || fail "the build of $environment that this task waited for failed"
+        [[ ! $waited || $(holder) != failed ]] ||
+            fail "the build of $environment that this task waited for failed"
         ((SECONDS < limit)) || fail "$environment has to be built again, but is in use"
         flock --unlock 9
         sleep "0.$RANDOM"
@@ -116,16 +123,19 @@ enter() { # hold the shared lock of a usable environment
     : >"$environment.lock" # its modification time is the environment's last use
 }
 
-work() { # MODE: run, or build, which only makes the environment
+work() { # MODE SUPERVISOR: MODE is run, or build, which only makes the environment
     local store=${DKIST_ENVIRONMENT_STORE:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}/dkist/environments}
-    local python digest lock=${DKIST_LOCK-} origin=${DKIST_LOCK:-${DKIST_REQUIREMENT-}}
+    local supervisor='' python digest lock=${DKIST_LOCK-} origin=${DKIST_LOCK:-${DKIST_REQUIREMENT-}}
+    read -r _ _ _ supervisor _ </proc/$PPID/stat # of timeout, which may have started too late to notice its death
+    [[ $supervisor = "$2" ]] || fail "the supervisor of this task is gone"
     [[ $store = /* && $store != /dkist/environments ]] ||
         fail "DKIST_ENVIRONMENT_STORE is not set to an absolute path, nor is HOME"
     [[ ${DKIST_PYTHON-} =~ ^3\.[0-9]+$ ]] || fail "DKIST_PYTHON is '${DKIST_PYTHON-}', not a version such as 3.12"
     if [[ $lock ]]; then
         [[ -f $lock ]] || fail "the lock $lock is not there; deploy the release again"
         digest=${DKIST_LOCK_SHA256-}
-        has_digest "$lock" || fail "the lock $lock is not the one of this DAG (its SHA-256 is not '$digest'); deploy the release again"
+        has_digest "$lock" ||
+            fail "the lock $lock is not the one of this DAG (its SHA-256 is not '$digest'); deploy the release again"
     elif [[ ${DKIST_REQUIREMENT-} ]]; then
         say "$DKIST_REQUIREMENT has no lock: it was resolved once for this store and nothing about it is verified"
         digest=$(printf '%s' "$DKIST_REQUIREMENT" | sha256sum)
@@ -134,7 +144,8 @@ work() { # MODE: run, or build, which only makes the environment
     fi
     local environment=$store/${digest:0:32}-py$DKIST_PYTHON-$HOSTTYPE
     command -v flock >/dev/null || fail "no 'flock' on the PATH of this worker (it comes with util-linux)"
-    { { [[ -d $store ]] || mkdir -p -- "$store"; } && exec 9>>"$environment.lock"; } || fail "cannot write to the environment store $store"
+    [[ -d $store ]] || mkdir -p -- "$store"
+    exec 9>>"$environment.lock" || fail "cannot write to the environment store $store"
     enter
     say "environment $environment"
     [[ $1 = run ]] || exit 0
@@ -145,7 +156,7 @@ work() { # MODE: run, or build, which only makes the environment
 
 case ${1-} in
 supervise) supervise "${@:2}" ;;
-work) work "$2" ;;
+work) work "${@:2}" ;;
 *) # from Airflow, or with the argument "build" from `dkist-airflow-node environments prebuild`
     guard=(setpriv --pdeathsig TERM) # SIGTERM when the parent dies
     "${guard[@]}" true 2>/dev/null || guard=()
