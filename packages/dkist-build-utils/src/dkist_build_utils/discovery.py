@@ -132,4 +132,5 @@ def _why_not_imported(name: str, error: BaseException) -> str:
     frames = [frame for frame in frames if frame.filename != __file__]
     own = [frame for frame in frames if name.rpartition(".")[2] in frame.filename] or frames
     at = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
-    return f"the module does not import: {cause}{at}"
+    remedy = "; mend it, or install what it needs here as well" if isinstance(error, ModuleNotFoundError) else ""
+    return f"the module does not import: {cause}{at}{remedy}"

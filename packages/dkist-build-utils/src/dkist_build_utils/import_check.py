@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from dkist_build_utils.program import run_program
+
 _PROGRAM = Path(__file__).with_name("task_import.py")
 _TIMEOUT_SECONDS = 600
 
@@ -42,7 +44,7 @@ def import_faults(
         request, answer = Path(folder, "request.json"), Path(folder, "answer.jsonl")
         request.write_text(json.dumps({"tasks": wanted, "path": path, "absent": dict(absent or {})}), encoding="utf-8")
         answer.touch()
-        ended = _run([str(python), "-P", str(_PROGRAM), str(request), str(answer)], folder, environment)
+        ended = _run(python, request, answer, folder, environment)
         rows = [json.loads(line) for line in answer.read_text(encoding="utf-8").splitlines()]
     faults = {entry: _advice(problem, missing, distribution) for entry, problem, missing in rows if problem is not None}
     tried = {entry for entry, _, _ in rows}
@@ -53,19 +55,11 @@ def import_faults(
     return faults
 
 
-def _run(command: list[str], folder: str, environment: Mapping[str, str] | None) -> str:
+def _run(python: str | Path, request: Path, answer: Path, folder: str, environment: Mapping[str, str] | None) -> str:
     """Run the program; return how it ended, to be said where it did not answer for every task."""
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
+        done = run_program(
+            python, _PROGRAM, [request, answer], folder=folder, environment=environment, timeout=_TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
         return f"did not end within {_TIMEOUT_SECONDS} s"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dkist_build_utils.fault import BuildError
+from dkist_build_utils.program import run_program
 
 _PROGRAM = Path(__file__).with_name("airflow_program.py")
 _TIMEOUT_SECONDS = 1800
@@ -62,18 +63,14 @@ def active_runs(dag_ids: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
 def _answer(question: str, argument: Path, environment: Mapping[str, str]) -> Any:
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
         answer = Path(folder, "answer.json")
-        command = [sys.executable, "-P", str(_PROGRAM), question, str(argument), str(answer)]
         try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
+            done = run_program(
+                sys.executable,
+                _PROGRAM,
+                [question, argument, answer],
+                folder=folder,
+                environment=environment,
                 timeout=_TIMEOUT_SECONDS,
-                check=False,
             )
         except subprocess.TimeoutExpired:
             raise BuildError(f"Airflow did not answer within {_TIMEOUT_SECONDS} s") from None
