@@ -69,6 +69,8 @@ class PrivateAirflow(AirflowApi):
         The dags folder; None for ``home/dags``.
     python
         Interpreter of the environment that has Airflow.
+    dag_processor_python
+        Interpreter of another environment for the dag-processor; None for the same.
     database
         SQLAlchemy address of an empty or migrated database; None for SQLite in `home`.
     executor
@@ -94,6 +96,7 @@ class PrivateAirflow(AirflowApi):
         *,
         dags: Path | None = None,
         python: Path = Path(sys.executable),
+        dag_processor_python: Path | None = None,
         database: str | None = None,
         executor: str = "LocalExecutor",
         env: Mapping[str, str] | None = None,
@@ -105,6 +108,7 @@ class PrivateAirflow(AirflowApi):
         self.dags = (dags or self.home / "dags").absolute()
         """The dags folder."""
         self.python = python
+        self._dag_processor_python = dag_processor_python
         self._is_sqlite = database is None
         secret = hashlib.sha256(os.urandom(32)).hexdigest()
         self.env = {
@@ -144,7 +148,7 @@ class PrivateAirflow(AirflowApi):
         """Start without waiting, for who has something else to do meanwhile; `stop` must then be called in any case."""
         self._prepare()
         self.start_component("scheduler", ["scheduler", "--skip-serve-logs"])
-        self.start_component("dag-processor", ["dag-processor"])
+        self.start_component("dag-processor", ["dag-processor"], python=self._dag_processor_python)
         self.start_component(
             "api-server",
             ["api-server", "--host", "127.0.0.1", "--port", str(self.port)],

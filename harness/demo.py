@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dkist_build_utils import BuildError, archive, deploy, export
+from dkist_build_utils.timeline import render_timeline
 from harness.airflow import AirflowStartError, PrivateAirflow
 from harness.packages import OWN_PROJECTS, ROOT, build_wheels
 
@@ -202,7 +203,7 @@ def table(rows: list[tuple[TaskState, str]]) -> str:
 
 
 def products(run: DemoRun, recipe_run_id: int) -> str:
-    """Tell where what the run made is."""
+    """Tell where what the run made is; draw the timeline."""
     data = run.data / str(recipe_run_id)
     found = [
         ("level-1 files", sorted((data / "level1").glob("*.fits"))),
@@ -210,6 +211,10 @@ def products(run: DemoRun, recipe_run_id: int) -> str:
         ("quality report", sorted((data / "quality").glob("*.html"))),
         ("failure messages", sorted(path for path in run.spool.glob("**/*") if path.is_file())),
     ]
+    if run.spans.is_dir():
+        timeline = run.folder / "timeline.html"
+        timeline.write_text(render_timeline(run.spans))
+        found.append(("timeline", [timeline]))
     lines = [
         f"{what:<17} {files[0] if len(files) == 1 else f'{files[0].parent} ({len(files)} files)'}"
         for what, files in found
