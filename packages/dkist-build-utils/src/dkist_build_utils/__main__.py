@@ -151,9 +151,10 @@ def export_command(
     no_lock: bool,
 ) -> None:
     """
-    Write the release folder of PACKAGE: DAG files, locks, pools and a manifest.
+    Write the release folder of PACKAGE.
 
-    Prints the path of the folder, <distribution>_<version>. It is replaced as a whole; on any fault nothing changes.
+    It holds DAG files, locks, pools and a manifest. Prints the path of the folder, <distribution>_<version>. It is
+    replaced as a whole; on any fault nothing changes.
     """
     if no_lock and upgrade_locks:
         raise click.UsageError("--no-lock and --upgrade-locks exclude each other")
@@ -174,9 +175,9 @@ def export_command(
 @click.argument("folder", type=_FOLDER)
 def archive_command(folder: Path) -> None:
     """
-    Pack the release FOLDER into FOLDER.tar.gz, and print its path.
+    Pack the release FOLDER into FOLDER.tar.gz.
 
-    The same folder gives the same bytes on any machine and any day.
+    Prints the path of the archive. The same folder gives the same bytes on any machine and any day.
     """
     click.echo(archive(folder))
 
@@ -187,9 +188,10 @@ def archive_command(folder: Path) -> None:
 @click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
 def graph(package: str, *, form: str, output: Path | None) -> None:
     """
-    Draw the workflows of PACKAGE, or the one of a name, for people.
+    Draw the workflows of PACKAGE for people.
 
-    A tree for a terminal, or a Mermaid flowchart for a README; queues, extras and retries are shown.
+    All of them, or the one of a name; as a tree for a terminal, or a Mermaid flowchart for a README; queues, extras
+    and retries are shown.
     """
     package, _, name = package.partition(":")
     workflows = named_workflows(package, name or None)
@@ -202,9 +204,9 @@ def graph(package: str, *, form: str, output: Path | None) -> None:
 @click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
 def timeline(folder: Path, *, output: Path | None) -> None:
     """
-    Draw the tasks of a run over time, as a web page complete in itself.
+    Draw the tasks of a run over time.
 
-    FOLDER is the one that DKIST_SPAN_FOLDER named when the tasks ran.
+    The drawing is a web page complete in itself. FOLDER is the one that DKIST_SPAN_FOLDER named when the tasks ran.
     """
     _say(render_timeline(folder), output)
 

@@ -24,9 +24,10 @@ _DAGS_FOLDER = click.option("--dags-folder", type=_FOLDER, required=True, help=_
 )
 def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) -> None:
     """
-    Bring the version in ARCHIVE into the dags folder: the whole of it, or nothing.
+    Bring the version in ARCHIVE into the dags folder.
 
-    The manifest is verified, then that the index can give everything that the locks name; a version that is there with
+    The whole of it appears in one step, or nothing does. The manifest is verified, then that the index can give
+    everything that the locks name; a version that is there with
     the same bytes is left as it is, one with other bytes is refused. Pools that exist are never changed.
     """
     done = deploy(archive, dags_folder, airflow=airflow)
@@ -50,9 +51,10 @@ def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) ->
 )
 def undeploy_command(name: str, *, dags_folder: Path, force: bool, airflow: bool | None) -> None:
     """
-    Remove the version NAME (<distribution>_<version>) from the dags folder.
+    Remove the version NAME from the dags folder.
 
-    Refused while one of its runs is queued or running, and where there is no Airflow to ask.
+    NAME is <distribution>_<version>, as 'list' shows it. Refused while one of its runs is queued or running, and
+    where there is no Airflow to ask.
     """
     click.echo(undeploy(name, dags_folder, force=force, airflow=airflow))
 
@@ -84,9 +86,10 @@ def list_command(*, dags_folder: Path) -> None:
 @click.option("--dags-folder", type=_FOLDER, help=f"{_DAGS_FOLDER_HELP} OLD and NEW may be names of versions there.")
 def diff_command(old: str, new: str, *, dags_folder: Path | None) -> None:
     """
-    Show what changed from OLD to NEW: tasks, edges, queues, retries, locked packages.
+    Show what changed from OLD to NEW.
 
-    Each is a release folder, an archive, or the name of a deployed version.
+    Tasks, edges, queues, retries and locked packages are compared. OLD and NEW are each a release folder, an
+    archive, or the name of a deployed version.
     """
     changes = differences(find_release(old, dags_folder), find_release(new, dags_folder))
     for change in changes:
