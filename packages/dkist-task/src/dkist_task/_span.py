@@ -12,7 +12,7 @@ from dkist_task._log_format import is_json
 from dkist_task._outcome import Outcome, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
@@ -44,7 +44,7 @@ def open_span(
         end(span)
 
 
-def run_context(identity: TaskIdentity) -> Context | None:
+def run_context(identity: Callable[[], TaskIdentity]) -> Context | None:
     """Return what a span of a run hangs under where nothing is current (in a thread, say); None for what is current.
 
     Where nobody records spans and no log shows their ids there is nothing to hang, and a third of a launcher's own
@@ -56,7 +56,7 @@ def run_context(identity: TaskIdentity) -> Context | None:
         return None
     from dkist_task._trace_parent import parent_context  # noqa: PLC0415
 
-    return parent_context(identity, os.environ)
+    return parent_context(identity(), os.environ)
 
 
 def record_outcome(span: trace.Span, outcome: Outcome, error: BaseException | None) -> None:

@@ -127,7 +127,7 @@ class TaskBase(ABC):
         attributes : dict, optional
             What tells this block from others of the name.
         """
-        return open_span(str(name), attributes=attributes, context=run_context(identity_of(self)))
+        return open_span(str(name), attributes=attributes, context=run_context(lambda: identity_of(self)))
 
 
 def is_told_by_launcher(task: TaskBase) -> None:

@@ -38,7 +38,7 @@ class TaskRun:
         self._is_measured = action == "run"
         self.span = trace.get_tracer(TRACER_NAME).start_span(
             identity.task_name if self._is_measured else f"{identity.task_name} {action}",
-            run_context(identity),
+            run_context(lambda: identity),
             attributes=identity.attributes(),
             start_time=start.time_ns,
         )
