@@ -19,6 +19,7 @@ class Instance:
     run_id: str = "r1"
     map_index: int = -1
     try_number: int | None = 1
+    max_tries: int = 0
     states: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -73,6 +73,13 @@ def test_a_run_without_a_named_task_is_told_of_as_a_whole() -> None:
     assert [task.task_id for task in failed_tasks(context, {"Parse": "failed"})] == ["Parse"]
 
 
+@pytest.mark.parametrize("state", ["success", "upstream_failed"])
+def test_a_task_that_has_not_failed_may_be_named(state: str) -> None:
+    """Before 3.2 Airflow names the last task of the run, whatever became of it."""
+    assert [task.task_id for task in failed_tasks(dag_context(), {"Calibrate": state, "Parse": "failed"})] == ["Parse"]
+    assert [task.task_id for task in failed_tasks(dag_context(), {"Calibrate": state})] == [None]
+
+
 @pytest.mark.parametrize("missing", sorted(task_context()))
 def test_any_key_may_be_missing(missing: str) -> None:
     """A context without one of its keys still makes a message."""

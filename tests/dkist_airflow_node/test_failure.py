@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -273,3 +274,16 @@ def test_list_for_machines(spool: Spool, capsys: pytest.CaptureFixture[str]) -> 
     publish(task_context())
     assert main(["messages", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"waiting": waiting(spool), "unreadable": []}
+
+
+def test_airflow_before_3_2(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a task that was cleared while its run went on has the run's old number, and yet a key of its own."""
+    first, again = Instance(), Instance(try_number=2)
+    again.max_tries = 1
+    publish(task_context(first, task=SimpleNamespace(retries=0)))
+    publish(task_context(again, task=SimpleNamespace(retries=0)))
+    # The callback of the DAG there names any task, and on 3.0 nobody knows which have failed.
+    monkeypatch.setitem(sys.modules, "airflow.sdk.execution_time.comms", ModuleType("comms"))
+    publish(dag_context())
+    assert [message["taskName"] for message in waiting(spool)] == ["Calibrate", "Calibrate", None]
+    assert len({message["idempotencyKey"] for message in waiting(spool)}) == 3

@@ -52,6 +52,12 @@ def clear_number(*, dag_id: str | None, run_id: str | None) -> int | None:
     return number if isinstance(number, int) else None
 
 
+def names_the_failed_task() -> bool:
+    """Tell whether the task that a callback of the DAG names has failed: before Airflow 3.2 it may be any task."""
+    communication = sys.modules.get("airflow.sdk.execution_time.comms")
+    return communication is None or hasattr(communication, "GetDagRun")
+
+
 def _is_known(question: str) -> bool:
     """Tell whether the dag-processor, if this is a process of it, answers a question."""
     processor = sys.modules.get("airflow.dag_processing.processor")

@@ -21,6 +21,9 @@ KEY_NAMESPACE = uuid.UUID("0f4f8a67-0a3e-5c0f-9a55-0d6c1d3c1f5e")
 MAXIMUM_TEXT = 1000
 """Longest text of a message, in characters: an exception's text may be a whole log."""
 
+INNOCENT = frozenset({"success", "upstream_failed", "removed"})
+"""States of the task that Airflow before 3.2 may name: the last one of the run, whatever became of it."""
+
 NO_EXCEPTION = "no exception is known: the task was ended from outside, or its worker was lost"
 
 
@@ -57,6 +60,11 @@ class FailedTask:
 
     reason: str | None
     """What is known of the cause."""
+
+    @property
+    def label(self) -> str:
+        """The task, as Airflow spells it where it tells states."""
+        return f"{self.task_id}_{self.map_index}" if self.map_index >= 0 else self.task_id or ""
 
     @property
     def idempotency_key(self) -> str:
@@ -129,9 +137,25 @@ def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[
         if str(getattr(state, "value", state)) == "failed" and (task_id, map_index) != (named.task_id, named.map_index):
             log_url = _log_url(named, task_id, map_index)
             others.append(replace(named, task_id=task_id, map_index=map_index, try_number=None, log_url=log_url))
-    if named.task_id is None and others:
-        return others  # the run as a whole needs no message of its own
+    state = states.get(named.label)
+    if named.task_id is None or str(getattr(state, "value", state)) in INNOCENT:
+        return others or [whole_run(named)]
     return [named, *others]
+
+
+def whole_run(named: FailedTask) -> FailedTask:
+    """Return the failure of a run with no task to blame."""
+    return replace(named, task_id=None, map_index=-1, try_number=None, log_url=None)
+
+
+def clearings(context: Mapping[str, Any]) -> int:
+    """Return how many attempts of a task were made before it was cleared, on a worker; 0 if it never was.
+
+    Airflow adds them to the attempts that are allowed.
+    """
+    allowed = _whole_number(_attribute(context.get("ti"), "max_tries"))
+    retries = _whole_number(_attribute(context.get("task"), "retries"))
+    return 0 if allowed is None or retries is None else max(0, allowed - retries)
 
 
 def _unmapped(label: str, known: set[str]) -> tuple[str, int]:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from dkist_airflow_node import airflow_run
 from dkist_airflow_node.bus_settings import DEADLINE_SECONDS, BusSettingsError, bus_settings, deadline_seconds
 from dkist_airflow_node.deadline import Watched
-from dkist_airflow_node.failed_task import FailedTask, failed_tasks, is_dag_callback, is_worker_callback, named_task
+from dkist_airflow_node.failed_task import (
+    FailedTask,
+    clearings,
+    failed_tasks,
+    is_dag_callback,
+    is_worker_callback,
+    named_task,
+    whole_run,
+)
 from dkist_airflow_node.message import MessageError
 from dkist_airflow_node.outbox import Pause, send_waiting
 from dkist_airflow_node.spool import Spool, SpoolError, spool_folder
@@ -73,8 +81,13 @@ class _Outgoing:
             if task.task_id is not None:
                 self._keep(task)
             states = airflow_run.task_states(context.get("ti"), dag_id=task.dag_id, run_id=task.run_id)
-            for failed in failed_tasks(context, states):
-                self._keep(failed)
+            failed = failed_tasks(context, states)
+            if not states and not airflow_run.names_the_failed_task():
+                failed = [whole_run(task)]
+            for each in failed:
+                self._keep(each)
+            if task not in failed:
+                self._drop(task)
             return
         self._keep(task)
         if is_worker_callback(context):
@@ -120,10 +133,9 @@ class _Outgoing:
 
     def _correct(self, task: FailedTask, context: Mapping[str, Any]) -> None:
         """Ask Airflow what has become of the task and its run since the task started."""
-        label = task.task_id if task.map_index < 0 else f"{task.task_id}_{task.map_index}"
 
         def ask() -> Iterator[Any]:
-            yield airflow_run.task_states(context.get("ti"), dag_id=task.dag_id, run_id=task.run_id).get(label or "")
+            yield airflow_run.task_states(context.get("ti"), dag_id=task.dag_id, run_id=task.run_id).get(task.label)
             yield airflow_run.clear_number(dag_id=task.dag_id, run_id=task.run_id)
 
         try:
@@ -134,7 +146,12 @@ class _Outgoing:
         if str(getattr(state, "value", state)) in NO_FAILURE:
             logger.info("No failure message: task %r was ended by hand (%s)", task.task_id, state)
             self._drop(task)
-        elif number is not None and number != task.clear_number:
+            return
+        if number is None and task.clear_number == 0:
+            # Before 3.2 the run's number does not grow while the run goes on: the second failure must not have the
+            # key of the first.
+            number = -clearings(context)
+        if number is not None and number != task.clear_number:
             self._keep(replace(task, clear_number=number))
             self._drop(task)
 
