@@ -7,10 +7,15 @@ from importlib.metadata import version
 import numpy as np
 from astropy.io import fits
 
+from dkist_processing_example.errors import FrameError
 from dkist_processing_example.frame import Image
 
 _KEPT = ("ORIGIN", "TELESCOP", "NETWORK", "INSTRUME", "OBJECT", "WAVELNTH", "BUNIT")
-_WCS = ("CTYPE{}", "CUNIT{}", "CRPIX{}", "CRVAL{}", "CDELT{}", "PC{}_1", "PC{}_2")
+_WCS = tuple(
+    key.format(axis)
+    for axis in (1, 2)
+    for key in ("CTYPE{}", "CUNIT{}", "CRPIX{}", "CRVAL{}", "CDELT{}", "PC{}_1", "PC{}_2")
+)
 _RENAMED = {
     "CAM__002": "CAMERA",
     "CAM__004": "XPOSURE",
@@ -18,6 +23,7 @@ _RENAMED = {
     "ID___012": "EXPER_ID",
     "ID___013": "PROP_ID",
 }
+_NEEDED = ("DATE-OBS", "WCSNAME", *_KEPT, *_WCS, *_RENAMED)
 _MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  FITS times carry no zone: TIMESYS says UTC
 
 
@@ -49,7 +55,14 @@ def level_1_header(level_0: fits.Header, image: Image, provenance: Provenance, *
         What made it.
     now
         The time to give as that of its creation, in UTC.
+
+    Raises
+    ------
+    FrameError
+        The raw frame's header lacks a key.
     """
+    if missing := [key for key in _NEEDED if key not in level_0]:
+        raise FrameError(f"the header of {provenance.level_0_name} lacks {', '.join(missing)}, which spec 122 requires")
     begin = datetime.fromisoformat(level_0["DATE-OBS"])
     end = begin + timedelta(milliseconds=level_0["CAM__004"])
     header = fits.Header()
@@ -77,9 +90,8 @@ def level_1_header(level_0: fits.Header, image: Image, provenance: Provenance, *
     header["DATARMS"] = (float(np.nanstd(image)), "RMS deviation from the mean")
     header["WCSNAME"] = (level_0["WCSNAME"], "Name of the coordinate system")
     header["WCSAXES"] = (2, "Number of coordinate axes")
-    for axis in (1, 2):
-        for key in _WCS:
-            header.append(level_0.cards[key.format(axis)])
+    for key in _WCS:
+        header.append(level_0.cards[key])
     header["HISTORY"] = f"{provenance.level_0_name}: mean dark subtracted, divided by gain"
     return header
 
