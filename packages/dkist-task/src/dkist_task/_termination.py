@@ -85,7 +85,7 @@ class Termination:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_IGN)
 
-    def _handle(self, _signal_number: int, _frame: FrameType | None) -> None:
+    def _handle(self, _signal_number: int, frame: FrameType | None) -> None:
         """Raise in the main thread, once."""
         if os.getpid() != self._process_id:
             self._send_open_spans()  # in a forked child, which is ended as it would be without this handler
@@ -98,6 +98,9 @@ class Termination:
         self.is_received = True
         if self._is_held:
             self._is_due = True
+        elif has_cancelled_event_loop(frame):
+            asked = TaskTerminated("SIGTERM")
+            self._raised = lambda: asked
         else:
             self._raise()
 
@@ -122,6 +125,23 @@ class Termination:
             if self.is_received and not self._is_held and self._raised() is None:
                 # A destructor or a bare "except" has swallowed it: the handler raises it again.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def has_cancelled_event_loop(frame: FrameType | None) -> bool:
+    """Cancel the tasks of `asyncio` where a signal interrupted its loop, and tell whether that was so.
+
+    An exception between two steps of the loop would lose one of them, and with it whoever waits for that task.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or frame is None or not str(frame.f_globals.get("__name__")).startswith("asyncio."):
+        return False
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    for task in asyncio.all_tasks(loop):
+        loop.call_soon_threadsafe(task.cancel)
+    return True
 
 
 def send_spans_before_death(send_open_spans: Callable[[], None]) -> None:
