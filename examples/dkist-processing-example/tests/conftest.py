@@ -22,11 +22,11 @@ def recipe_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecipeRunFold
 
 @pytest.fixture
 def run_task(recipe_run: RecipeRunFolder) -> RunTask:
-    """Return a function that runs a task of recipe run 1 as the launcher does."""
-    assert not recipe_run.path.exists()
+    """Return a function that runs a task of that recipe run as the launcher does."""
+    recipe_run_id = int(recipe_run.path.name)
 
     def run(task_class: type[ProductTask]) -> None:
-        with task_class(recipe_run_id=1, workflow_name="example_l0_to_l1", workflow_version="test") as task:
+        with task_class(recipe_run_id, workflow_name="example_l0_to_l1", workflow_version="test") as task:
             task()
 
     return run

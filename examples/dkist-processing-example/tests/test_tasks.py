@@ -1,9 +1,11 @@
 """The tasks as the launcher runs them, in the order of the workflow."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,12 +25,23 @@ from dkist_processing_example.workflows.l0_to_l1 import l0_to_l1
 RunTask = Callable[[type[ProductTask]], None]
 
 
+@pytest.fixture(scope="module")
+def products(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a recipe run whose workflow has run; made once, to be copied."""
+    root = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ROOT_VARIABLE, str(root))
+        patch.setenv(SIZE_VARIABLE, "64")
+        for node in l0_to_l1.nodes:
+            with node.task(recipe_run_id=1, workflow_name="example_l0_to_l1", workflow_version="test") as task:
+                task()
+    return root / "1"
+
+
 @pytest.fixture
-def processed(recipe_run: RecipeRunFolder, run_task: RunTask) -> RecipeRunFolder:
-    """Return the folder of a recipe run whose workflow has run."""
-    for node in l0_to_l1.nodes:
-        assert issubclass(node.task, ProductTask)
-        run_task(node.task)
+def processed(products: Path, recipe_run: RecipeRunFolder) -> RecipeRunFolder:
+    """Return the folder of a recipe run whose workflow has run, for one test alone."""
+    shutil.copytree(products, recipe_run.path)
     return recipe_run
 
 
