@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ def locked_environment(lock: bytes, python: str, find_links: Sequence[Path]) -> 
         interpreter = Path(folder, "environment", "bin", "python")
         requirements = Path(folder, "requirements.txt")
         requirements.write_bytes(lock)
-        run_uv("venv", "--no-python-downloads", "--python", python, interpreter.parents[1])
+        run_uv("venv", "--no-python-downloads", "--python", _interpreter(python), interpreter.parents[1])
         options = ["--require-hashes", "--only-binary", ":all:", "--python", str(interpreter)]
         run_uv("pip", "sync", *options, *find_links_options(find_links), requirements)
         yield interpreter
@@ -94,10 +95,15 @@ def locked_environment(lock: bytes, python: str, find_links: Sequence[Path]) -> 
 def has_interpreter(python: str) -> bool:
     """Tell whether uv finds an interpreter of this version on this machine."""
     try:
-        run_uv("python", "find", "--no-python-downloads", python)
+        run_uv("python", "find", "--no-python-downloads", _interpreter(python))
     except UvError:
         return False
     return True
+
+
+def _interpreter(python: str) -> str:
+    """Return what uv finds an interpreter by: the running one need not be where uv looks."""
+    return sys.executable if python == f"{sys.version_info.major}.{sys.version_info.minor}" else python
 
 
 def _program() -> str:
