@@ -1,6 +1,7 @@
 """Locks: requirements with hashes from which a worker makes the environment of a task."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -80,7 +81,7 @@ def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> bytes:
     text = run_uv(
         *("pip", "compile", "-", "--quiet", "--generate-hashes", "--only-binary", ":all:"),
         *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-build-options"),
-        *("--no-python-downloads", "--no-sources"),
+        *("--no-python-downloads", "--no-sources", "--python", sys.executable),
         *("--python-version", request.python, *platform, *find_links_options(find_links)),
         standard_input=f"{_instrument_requirement(request, find_links)}\n{TASK_REQUIREMENT}\n",
     )

@@ -196,7 +196,6 @@ def _locks(
                 hint = "; resolve again with --upgrade-locks" if request.file_name in kept else ""
                 faults.append(Fault(request.file_name, None, f"it is no lock for this release: {reason}{hint}"))
                 continue
-            _LOGGER.info("importing %d tasks in an environment made from %s", len(tasks), request.file_name)
             faults += _proof_faults(request, content, tasks, find_links, is_kept=request.file_name in kept)
         except UvError as error:
             hint = (
@@ -227,6 +226,7 @@ def _proof_faults(
             request.python_platform or platform.machine(),
         )
         return
+    _LOGGER.info("importing %d tasks in an environment made from %s", len(tasks), request.file_name)
     with locked_environment(content, request.python, find_links) as interpreter:
         if is_kept:
             # Nothing may be left to install: the requirements of a wheel named 'dev' change without a change of name.
