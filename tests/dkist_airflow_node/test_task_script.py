@@ -125,6 +125,7 @@ def test_nothing_of_the_host_leaks_into_the_build_or_the_task(worker: Worker) ->
         "UV_PROJECT_ENVIRONMENT": str(trap),
         "UV_WORKING_DIRECTORY": str(trap),
         "UV_NO_CACHE": "1",
+        "UV_PYTHON_INSTALL_DIR": str(trap),
         "UV_BREAK_SYSTEM_PACKAGES": "1",
         "BASH_FUNC_uv%%": "() { echo TRAPPED; }",
         "BASH_FUNC_flock%%": "() { echo TRAPPED; }",

@@ -202,7 +202,7 @@ def test_an_environment_whose_interpreter_moved_is_built_again(worker: Worker) -
 
     def run(name: str) -> str:
         path = f"{worker.folder / name / 'bin'}:{worker.tools()}"
-        result = worker.run(worker.variables(PATH=path, UV_PYTHON_INSTALL_DIR=str(worker.folder / "none")))
+        result = worker.run(worker.variables(PATH=path))
         assert result.returncode == 0, result.stdout
         return result.stdout
 

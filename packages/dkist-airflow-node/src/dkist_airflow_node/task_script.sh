@@ -13,9 +13,9 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
     while IFS= read -rd '' entry; do
         case ${entry%%=*} in # the worker's own Python, its secrets, and what would change a build stay outside
         *[!A-Za-z0-9_]*) drop+=(-u "${entry%%=*}") ;; # such as exported functions, which unset does not know
-        UV_INDEX* | UV_DEFAULT_INDEX | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_OFFLINE | UV_HTTP_*) ;;
-        UV_KEYRING_PROVIDER | UV_CREDENTIALS_DIR | UV_CONFIG_FILE | UV_CACHE_DIR | UV_CONCURRENT_*) ;;
-        UV_NATIVE_TLS | UV_SYSTEM_CERTS | UV_INSECURE_HOST | UV_PYTHON_INSTALL_DIR | AIRFLOW_CTX_*) ;;
+        UV_INDEX* | UV_DEFAULT_INDEX | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_CONFIG_FILE | UV_HTTP_*) ;;
+        UV_KEYRING_PROVIDER | UV_CREDENTIALS_DIR | UV_CACHE_DIR | UV_OFFLINE | AIRFLOW_CTX_*) ;;
+        UV_NATIVE_TLS | UV_SYSTEM_CERTS | UV_INSECURE_HOST) ;;
         PYTHON* | __PYVENV* | VIRTUAL_ENV* | CONDA* | PIP_* | UV_* | BASH_ENV | ENV) unset "${entry%%=*}" ;;
         *AIRFLOW* | ISB_* | MESH_CONFIG) unset "${entry%%=*}" ;;
         esac
