@@ -130,6 +130,7 @@ class Launcher:
         return subprocess.Popen(
             [sys.executable, "-P", "-u", "-m", "dkist_task", action, f"tasks:{task}", *PARAMETERS],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder), "PYTHONFAULTHANDLER": "1", **environment},
+            cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
