@@ -160,6 +160,26 @@ def test_a_task_does_not_outlive_the_process_that_asked_for_it(
     assert (worker.work / "unwound").exists() == (task == "polite")
 
 
+@pytest.mark.parametrize("task", ["deaf", "polite"])
+def test_a_task_does_not_outlive_the_supervisor_of_the_process_that_asked_for_it(worker: Worker, task: str) -> None:
+    """Airflow's supervisor killed with -9 leaves the task's process an orphan, which runs on: the task is ended."""
+    code = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', *sys.argv[1:]]); time.sleep(300)"
+    command = [sys.executable, "-c", code, PARENT, task_script()]
+    variables = worker.variables(f"instrument:{task}")
+    with subprocess.Popen(command, env=variables, cwd=worker.work, stdin=subprocess.DEVNULL) as supervisor:
+        try:
+            pids = pids_of(worker)
+            begin = time.monotonic()
+            supervisor.kill()
+            # One second until it is noticed, and of Airflow's process until it has seen the end.
+            wait_for(lambda: not any(map(is_running, pids)), f"the end of {pids}", seconds=15)
+            wait_for(lambda: not worker.pids(), "the end of the supervisors", seconds=8)
+            assert time.monotonic() - begin < 20
+        finally:
+            worker.end_all()
+    assert (worker.work / "unwound").exists() == (task == "polite")
+
+
 def test_a_task_does_not_outlive_its_supervisor(worker: Worker) -> None:
     """Where the script's own first process is killed with -9, the task is told, and killed 10 s later."""
     with worker.start(worker.variables("instrument:deaf")) as process:

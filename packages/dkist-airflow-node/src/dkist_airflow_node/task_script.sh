@@ -9,7 +9,7 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
     shift 2
     trap 'end; trap - TERM; kill -s TERM $$' TERM INT HUP
     [[ $PPID = "$parent" ]] || fail "the process that asked for this task is gone"
-    [[ ${1-} ]] || watch "$parent"
+    watch "$parent" "$mode"
     while IFS= read -rd '' entry; do
         case ${entry%%=*} in # the worker's own Python, its secrets, and what would change a build stay outside
         *[!A-Za-z0-9_]*) drop+=(-u "${entry%%=*}") ;; # such as exported functions, which unset does not know
@@ -30,9 +30,21 @@ supervise() { # PARENT MODE [GUARD...]: start the worker, end all that it starte
     exit "$status"
 }
 
-watch() { # PARENT: what setpriv does, for hosts where it is missing or older than util-linux 2.33
-    while sleep 1 && read -r _ _ _ parent _ </proc/$$/stat; do
-        [[ $parent = "$1" ]] || kill -s TERM $$
+parent_of() { # PID: into REPLY, if it lives; the program's name, which comes before that, may have blanks
+    local line state
+    read -r line <"/proc/$1/stat" && read -r state REPLY _ <<<"${line##*) }" && [[ $state != Z ]]
+}
+
+watch() { # PARENT MODE: end this when Airflow's process that runs the task is orphaned, as when a worker is killed: its
+    # task lives on unseen, and is tried again. Also when PARENT itself is gone, where setpriv could not arrange for that.
+    local above=''
+    parent_of "$1" && above=$REPLY
+    while sleep 1 && parent_of $$; do
+        if [[ $REPLY = "$1" ]]; then
+            [[ $2 = run ]] || continue
+            parent_of "$1" && [[ $REPLY = "$above" ]] && continue
+        fi
+        kill -s TERM $$
     done &>/dev/null &
 }
 
