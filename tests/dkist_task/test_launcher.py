@@ -154,6 +154,7 @@ def test_a_task_may_exit_with_0(tmp_path: Path) -> None:
     [
         (["run", "tasks:Missing", *PARAMETERS], "no class 'Missing' in module 'tasks'"),
         (["run", "nowhere.tasks:Done", *PARAMETERS], "no module 'nowhere.tasks'"),
+        (["run", "sys:Missing", *PARAMETERS], "no class 'Missing' in module 'sys'"),
         (["run", "tasks:NotATask", *PARAMETERS], "tasks:NotATask is not a TaskBase"),
         (["run", "tasks:Unfinished", *PARAMETERS], "does not define run"),
         (["run", "tasks.Done", *PARAMETERS], "is not MODULE:CLASS"),

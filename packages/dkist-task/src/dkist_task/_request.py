@@ -105,7 +105,8 @@ def task_class_from(request: Request) -> type[TaskBase]:
         raise RequestError(f"no module {module_name!r}: {error}") from error
     found = getattr(module, class_name, None)
     if found is None:
-        raise RequestError(f"no class {class_name!r} in module {module_name!r} ({module.__file__})")
+        place = getattr(module, "__file__", None) or "which has no file"
+        raise RequestError(f"no class {class_name!r} in module {module_name!r} ({place})")
     if not (isinstance(found, type) and issubclass(found, TaskBase)):
         raise RequestError(f"{module_name}:{class_name} is not a TaskBase: a task is a subclass of dkist_task.TaskBase")
     if inspect.isabstract(found):
