@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dkist_airflow_node import publish_failure
+from dkist_airflow_node.__main__ import main
 from dkist_airflow_node.spool import Spool
 from tests.dkist_airflow_node import servers
 from tests.dkist_airflow_node.airflow_context import Instance, dag_context, task_context
@@ -234,8 +235,6 @@ def test_import_is_cheap_and_has_no_pika() -> None:
 
 def test_list(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
     """``messages list`` shows what waits, and what is no message."""
-    from dkist_airflow_node.__main__ import main  # noqa: PLC0415  # this test alone
-
     publish(task_context())
     (spool.folder / "0-x.json").write_text("{")
     assert main(["messages", "list"]) == 0
@@ -247,8 +246,6 @@ def test_list(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_resend_says_why_not(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
     """``messages resend`` tries at once, pause or not, and exits with 1 where messages are left."""
-    from dkist_airflow_node.__main__ import main  # noqa: PLC0415  # this test alone
-
     spool.add(make_message().to_json())
     assert main(["messages", "resend"]) == 1
     captured = capsys.readouterr()
@@ -258,8 +255,6 @@ def test_resend_says_why_not(spool: Spool, capsys: pytest.CaptureFixture[str]) -
 
 def test_test_says_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
     """``messages test`` stops at the step that fails, with its cause, and keeps nothing."""
-    from dkist_airflow_node.__main__ import main  # noqa: PLC0415  # this test alone
-
     assert main(["messages", "test"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("settings  broker 127.0.0.1 port 1, user 'dkist', no TLS")
@@ -269,11 +264,23 @@ def test_test_says_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_list_for_machines(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
     """``messages list --json`` has the messages whole."""
-    from dkist_airflow_node.__main__ import main  # noqa: PLC0415  # this test alone
-
     publish(task_context())
     assert main(["messages", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"waiting": waiting(spool), "unreadable": []}
+
+
+@pytest.mark.parametrize("command", ["list", "resend"])
+def test_a_spool_that_is_no_folder_is_said_in_one_line(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the file system refuses is a message that names the spool, and no traceback."""
+    spool_file = tmp_path / "spool"
+    spool_file.touch()
+    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(spool_file))
+    assert main(["messages", command]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"dkist-airflow-node: the spool {spool_file} cannot be read: ")
+    assert told.count("\n") == 1
 
 
 def test_airflow_before_3_2(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

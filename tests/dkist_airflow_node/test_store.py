@@ -214,7 +214,9 @@ def test_a_relative_store_is_refused(
     assert "the environment store store is not an absolute path" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--keep-days", "-1"], ["--keep-days", "nan"], ["--max-size", "20 apples"]])
+@pytest.mark.parametrize(
+    "arguments", [["--keep-days", "-1"], ["--keep-days", "nan"], ["--keep-days", "ten"], ["--max-size", "20 apples"]]
+)
 def test_limits_that_are_none_are_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage exits with status 2 and removes nothing."""
     with pytest.raises(SystemExit, match="2"):

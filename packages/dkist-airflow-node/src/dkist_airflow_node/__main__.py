@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         status: int = parsed.run(parsed)
-    except AirflowNodeError as error:
+    except (AirflowNodeError, OSError) as error:  # a file of another user, a full disk
         print(f"dkist-airflow-node: {error}", file=sys.stderr)  # noqa: T201  # the command's output
         return 1
     return status

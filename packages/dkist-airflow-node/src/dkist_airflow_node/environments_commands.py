@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -147,10 +148,11 @@ def _size_text(size: float) -> str:
 
 
 def _days(text: str) -> timedelta:
-    days = float(text)
-    if not 0 <= days <= 36_500:  # noqa: PLR2004  # a century; also refuses what is not a number
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
-    return timedelta(days=days)
+    with suppress(ValueError):
+        days = float(text)
+        if 0 <= days <= 36_500:  # noqa: PLR2004  # a century; also refuses nan
+            return timedelta(days=days)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 60")
 
 
 def _bytes(text: str) -> int:

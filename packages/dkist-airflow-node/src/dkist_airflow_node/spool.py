@@ -147,6 +147,9 @@ class Spool:
             return sorted(path.name for path in self.folder.iterdir() if path.name.endswith(suffix))
         except FileNotFoundError:
             return []
+        except OSError as error:
+            reason = f"the spool {self.folder} cannot be read: {error.strerror}; name another in DKIST_MESSAGE_SPOOL"
+            raise SpoolError(reason) from error
 
     def _finish_unfinished(self) -> None:
         """Take in what a process that was killed had written, but not yet renamed."""
