@@ -9,6 +9,7 @@ from dkist_build_utils.graph import mermaid, named_workflows, tree
 from dkist_build_utils.manifest import Manifest
 from dkist_build_utils.release import export
 from dkist_build_utils.tarball import archive
+from dkist_build_utils.timeline import render_timeline
 from dkist_build_utils.validation import Validation, validate_workflows
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "find_release",
     "mermaid",
     "named_workflows",
+    "render_timeline",
     "tree",
     "undeploy",
     "validate_workflows",
