@@ -160,7 +160,8 @@ class Workflow:
         Raises
         ------
         WorkflowError
-            The workflow is empty, its distribution cannot be told, or no engine is installed.
+            The workflow is empty, its distribution cannot be told, or no engine is installed. An engine that cannot
+            take the workflow raises an error of its own.
         """
         self._check_not_empty()
         return installed_engine().load(self)
@@ -185,7 +186,8 @@ class Workflow:
         Raises
         ------
         WorkflowError
-            The workflow is empty, its distribution cannot be told, or no engine is installed.
+            The workflow is empty, its distribution cannot be told, or no engine is installed. An engine that cannot
+            take the workflow raises an error of its own.
         """
         self._check_not_empty()
         return installed_engine().export(self, Path(path))
