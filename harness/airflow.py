@@ -205,7 +205,7 @@ class PrivateAirflow(AirflowApi):
         Parameters
         ----------
         name
-            Unique; its log is ``home/components/<name>.log``.
+            Its log is ``home/components/<name>.log``; one of this name that was started before is stopped first.
         arguments
             What follows ``airflow``.
         python
@@ -216,6 +216,8 @@ class PrivateAirflow(AirflowApi):
             How long it and its tasks have to end when this Airflow stops.
         """
         python = python or self.python
+        if name in self._components:  # that was killed: what is left of it goes
+            self._components.pop(name).stop()
         component = GuardedProcess(
             name,
             [str(python), "-m", "airflow", *arguments],

@@ -81,6 +81,14 @@ class CelerySite:
         """The workers."""
         self._airflow_host = airflow_host
 
+    def start_worker(self, worker: Worker) -> None:
+        """Start a worker, also in place of one that was killed."""
+        self.airflow.start_component(
+            worker.name,
+            [*_WORKER, "--queues", worker.queue, "--celery-hostname", f"{worker.name}@%h"],
+            env={"DKIST_ENVIRONMENT_STORE": str(worker.store)},
+        )
+
     def worker_distributions(self) -> set[str]:
         """Return the names of all that is installed where the workers run."""
         return set(run([str(self.airflow.python), "-c", _DISTRIBUTIONS]).split())
@@ -146,14 +154,11 @@ def celery_site(
         )
         stack.callback(airflow.stop)
         airflow.start()
-        for worker in workers:
-            airflow.start_component(
-                worker.name,
-                [*_WORKER, "--queues", worker.queue, "--celery-hostname", f"{worker.name}@%h"],
-                env={"DKIST_ENVIRONMENT_STORE": str(worker.store)},
-            )
+        site = CelerySite(airflow, broker, workers, airflow_host)
+        for worker in site.workers:
+            site.start_worker(worker)
         airflow.wait_until_healthy()
-        yield CelerySite(airflow, broker, workers, airflow_host)
+        yield site
 
 
 @contextmanager

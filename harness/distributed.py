@@ -105,7 +105,7 @@ def mistreat(folder: Path, account: Account) -> None:
         trials.kill_a_task()
         trials.start_slow()
         trials.fill_the_pool()
-        trials.kill_a_worker()
+        trials.kill_workers()
         trials.finish_slow()
 
 
@@ -148,13 +148,17 @@ class Trials:
         """Check where and in what each task of the example ran, and what trace it left."""
         for version, run_id in self._example_runs.items():
             dag_id = f"example_l0_to_l1_{version}"
-            state = self.airflow.wait_for_run(dag_id, run_id, timeout=300)
+            state = self.airflow.wait_for_run(dag_id, run_id, timeout=600)
             self.account.check(f"example {version}: the run succeeds", state, "success")
             tasks = self.airflow.tasks(dag_id, run_id)
             logs = {name: self.airflow.task_log(dag_id, run_id, name, task.try_number) for name, task in tasks.items()}
             self.account.check(
                 f"example {version}: every task ran on a worker of its queue",
-                {name for name, task in tasks.items() if task.queue not in self._queues_of(logs[name])},
+                {
+                    name
+                    for name, task in tasks.items()
+                    if task.queue != self._worker_of(fact(logs[name], "environment")).queue
+                },
                 set(),
             )
             self.account.check(
@@ -175,7 +179,7 @@ class Trials:
     def finish_slow(self) -> None:
         """Check that each of them ran once, although the broker closed the worker's channel again and again."""
         state = self.airflow.wait_for_run("trial_slow_1.0.0", self._slow_run, timeout=300)
-        entries = [entry for entry in read_journal(self.journal) if entry.task.startswith("Slow")]
+        entries = self._entries("Slow")
         self.account.check(
             f"{SLOW_TASKS} tasks that outlast the broker's consumer timeout run exactly once",
             (state, sorted((entry.task, entry.event, entry.attempt) for entry in entries)),
@@ -188,7 +192,7 @@ class Trials:
     def kill_a_task(self) -> None:
         """Check that SIGKILL of a task's process, as when memory runs out, is told once on the bus."""
         run_id = self._trigger("doomed")
-        (entry,) = self._wait_for_entries(lambda entry: entry.task == "Doomed", 1)
+        (entry,) = self._wait_for_entries("Doomed", 1)
         os.kill(entry.pid, signal.SIGKILL)
         state = self.airflow.wait_for_run("trial_doomed_1.0.0", run_id)
         self.account.check("a task killed with SIGKILL fails its run", state, "failed")
@@ -205,33 +209,42 @@ class Trials:
         run_id = self._trigger("heavy")
         state = self.airflow.wait_for_run("trial_heavy_1.0.0", run_id, timeout=180)
         self.account.check(f"{HEAVY_TASKS} tasks of queue high_memory succeed", state, "success")
-        entries = [entry for entry in read_journal(self.journal) if entry.task.startswith("Heavy")]
+        entries = self._entries("Heavy")
         self.account.check(f"never more than the pool's {slots} at a time", most_at_a_time(entries), slots)
         used = {self._worker_of(entry.prefix).name for entry in entries}
         self.account.confirm("only workers of that queue ran them", holds=used <= {"large-a", "large-b"})
 
-    def kill_a_worker(self) -> None:
+    def kill_workers(self) -> None:
         """Check that a worker which dies takes its task with it, and that another one tries again."""
+        self._kill_a_worker(
+            "all of Airflow's processes of", lambda worker: kill([p for p in tree(worker) if p.session == worker])
+        )
+        self._kill_a_worker("only the main process of", lambda worker: os.kill(worker, signal.SIGKILL))
+
+    def _kill_a_worker(self, what: str, kill_it: Callable[[int], None]) -> None:
+        """Kill the worker of a task and check what becomes of the task; then start the worker again."""
+        known = len(self._entries("Interrupted"))
         run_id = self._trigger("interrupted")
-        (first,) = self._wait_for_entries(lambda entry: entry.task == "Interrupted", 1)
+        first = self._wait_for_entries("Interrupted", known + 1)[-1]
         victim = self._worker_of(first.prefix)
-        self.account.say(f"Killing worker {victim.name}, process {self.airflow.component(victim.name).pid}")
-        worker = self.airflow.component(victim.name).pid
-        # Airflow's processes only: what it had started as a session of its own, the task, must notice by itself.
-        kill([process for process in tree(worker) if process.session == worker])
+        self.account.say(f"Killing {what} worker {victim.name}")
+        # What was started in a session of its own, the task, is not killed: it must notice by itself.
+        kill_it(self.airflow.component(victim.name).pid)
         died = self._death_of(first.pid)
         state = self.airflow.wait_for_run("trial_interrupted_1.0.0", run_id, timeout=180)
         self.account.check("a task whose worker is killed succeeds at its second attempt", state, "success")
-        entries = [entry for entry in read_journal(self.journal) if entry.task == "Interrupted"]
+        entries = self._entries("Interrupted")[known:]
         self.account.check(
             "there were two attempts",
             [(entry.event, entry.attempt) for entry in entries],
             [("start", 1), ("start", 2), ("end", 2)],
         )
+        second = entries[-1]
         self.account.confirm(
-            "the second attempt ran on another worker", holds=self._worker_of(entries[-1].prefix).name != victim.name
+            "the second ran on another worker", holds=self._worker_of(second.prefix).name != victim.name
         )
-        self.account.confirm("the first attempt was dead before the second started", holds=died < entries[-1].time)
+        self.account.confirm("the first was dead before the second started", holds=died < entries[1].time)
+        self.site.start_worker(victim)
 
     def _trigger(self, name: str) -> str:
         dag_id = f"trial_{name}_1.0.0"
@@ -239,18 +252,18 @@ class Trials:
         self.account.say(f"Triggering {dag_id}")
         return self.airflow.trigger(dag_id, 1)
 
-    def _queues_of(self, log: str) -> set[str]:
-        return {self._worker_of(fact(log, "environment")).queue}
-
     def _worker_of(self, prefix: str) -> Worker:
         (worker,) = (worker for worker in self.site.workers if Path(prefix).is_relative_to(worker.store))
         return worker
 
-    def _wait_for_entries(self, is_wanted: Callable[[Entry], bool], count: int) -> list[Entry]:
+    def _entries(self, task: str) -> list[Entry]:
+        return [entry for entry in read_journal(self.journal) if entry.task.startswith(task)]
+
+    def _wait_for_entries(self, task: str, count: int) -> list[Entry]:
         deadline = time.monotonic() + 120
-        while len(found := [entry for entry in read_journal(self.journal) if is_wanted(entry)]) < count:
+        while len(found := self._entries(task)) < count:
             if time.monotonic() > deadline:
-                raise TimeoutError("a task did not start within 120 s")
+                raise TimeoutError(f"task {task} did not start within 120 s")
             time.sleep(0.1)
         return found
 
