@@ -1,7 +1,6 @@
 """A task that is run without the launcher: in a script, a notebook or a test."""
 
 import copy
-import doctest
 import pickle
 
 import pytest
@@ -10,7 +9,6 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-import dkist_task._task
 from dkist_task import TaskBase
 
 
@@ -113,8 +111,3 @@ def test_a_task_without_a_run_cannot_be_made() -> None:
     """The one method that is required is missed when the task is made."""
     with pytest.raises(TypeError, match="run"):
         Incomplete(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0")  # type: ignore[abstract]  # the point
-
-
-def test_the_examples_in_the_documentation_run() -> None:
-    """What the docstring of the base class shows is so."""
-    assert doctest.testmod(dkist_task._task) == (0, 2)

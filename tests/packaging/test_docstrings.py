@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-PACKAGES = ("dkist_task", "dkist_workflow", "dkist_airflow_node", "dkist_build_utils")
+PACKAGES = ("dkist_task", "dkist_workflow", "dkist_airflow_node", "dkist_build_utils", "harness")
 
 
 def examples() -> Iterator[doctest.DocTest]:
