@@ -75,6 +75,14 @@ def test_dag_ids_that_differ_only_in_case_are_a_fault(install: Install) -> None:
     assert "differ only in case" in fault
 
 
+def test_dag_id_that_no_archive_could_hold_is_a_fault(install: Install) -> None:
+    """A hidden file, or one that looks like an option, is refused before it is exported and not only when packed."""
+    name = install(instrument(**{"workflows.main": WORKFLOW.replace('Workflow("', 'Workflow(".')}))
+    assert faults_of(name) == [
+        f".{name}_main_dev: no file of a release begins with '.' or '-'; begin process_category otherwise"
+    ]
+
+
 def test_package_without_workflow_is_a_fault(install: Install) -> None:
     """A package in which no public module holds a workflow cannot be released; private ones do not count."""
     name = install(instrument(**{"workflows.main": "", "_private": WORKFLOW}))

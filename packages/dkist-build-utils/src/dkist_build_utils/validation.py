@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
 from dkist_build_utils import scheduler
+from dkist_build_utils.content import PLAIN_NAME
 from dkist_build_utils.discovery import Discovery, FoundWorkflow, discover_workflows
 from dkist_build_utils.fault import Fault, FaultsError
 from dkist_build_utils.import_check import import_faults
@@ -113,6 +114,8 @@ def _workflow_faults(workflow: Workflow) -> Iterator[Fault]:
     where = workflow.dag_id
     if not workflow.nodes:
         yield Fault(where, None, "the workflow has no task; add one with add_node")
+    if not PLAIN_NAME.fullmatch(where):
+        yield Fault(where, None, "no file of a release begins with '.' or '-'; begin process_category otherwise")
     if not _is_releasable(workflow.workflow_version):
         yield Fault(
             where,
