@@ -209,7 +209,7 @@ def products(run: DemoRun, recipe_run_id: int) -> str:
         ("level-1 files", sorted((data / "level1").glob("*.fits"))),
         ("picture", sorted((data / "quicklook").glob("*.png"))),
         ("quality report", sorted((data / "quality").glob("*.html"))),
-        ("failure messages", sorted(path for path in run.spool.glob("**/*") if path.is_file())),
+        ("failure messages", sorted(run.spool.glob("*.json"))),
     ]
     if run.spans.is_dir():
         timeline = run.folder / "timeline.html"
