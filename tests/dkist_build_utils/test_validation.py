@@ -115,11 +115,18 @@ def test_folder_without_init_is_looked_into(install: Install) -> None:
 def test_task_that_imports_what_its_environment_lacks_is_a_fault(install: Install, statement: str) -> None:
     """A task whose module needs what nothing in its environment brings is told, with the line to move."""
     name = install(instrument(tasks=f"\n{statement}{TASKS}"))
-    faults = sorted(faults_of(name))
-    assert len(faults) == 3
+    (fault,) = faults_of(name)
     module = statement.split()[1]
-    assert f"{name}_main_dev: task 'Assemble': line 2 of {name}/tasks.py imports '{module}' (of " in faults[0]
-    assert "move the import to a module that only the workflows import" in faults[0]
+    assert f"{name}_main_dev: task 'Calibrate': line 2 of {name}/tasks.py imports '{module}' (of " in fault
+    assert "move the import to a module that only the workflows import" in fault
+
+
+def test_one_wrong_import_that_tasks_share_is_one_fault(install: Install) -> None:
+    """What all tasks import from one module is told once, with the names of the tasks."""
+    name = install(instrument(tasks="from {package}.shared import it\n" + TASKS, shared="import airflow\nit = None\n"))
+    (fault,) = faults_of(name)
+    assert f"line 1 of {name}/shared.py imports 'airflow'" in fault
+    assert fault.endswith("; the same is wrong with Assemble, Parse")
 
 
 def test_tasks_and_workflows_in_one_module_are_a_fault(install: Install) -> None:

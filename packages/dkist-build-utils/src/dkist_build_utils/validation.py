@@ -179,6 +179,7 @@ def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[F
     for workflow in workflows:
         for node in workflow.nodes:
             users[node.pip_extras][node.entry_point].append((workflow, node))
+    sharers: dict[str, list[tuple[Workflow, Node]]] = defaultdict(list)
     for extras, tasks in users.items():
         _LOGGER.info("importing %d tasks with what %s will have", len(tasks), lock_file_name(extras))
         problems = import_faults(
@@ -189,5 +190,8 @@ def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[F
             absent=modules_absent_from(distribution, extras),
         )
         for entry_point, problem in problems.items():
-            workflow, node = tasks[entry_point][0]
-            yield Fault(workflow.dag_id, node.name, problem)
+            sharers[problem].append(tasks[entry_point][0])
+    # One import that is wrong, in a module that tasks share, is one thing to mend.
+    for problem, ((workflow, node), *others) in sharers.items():
+        also = ", ".join(sorted({other.name for _, other in others} - {node.name}))
+        yield Fault(workflow.dag_id, node.name, f"{problem}; the same is wrong with {also}" if also else problem)
