@@ -125,6 +125,11 @@ def test_names_are_plain_text_whatever_kind_of_text_they_were_given_as(make_work
     assert workflow.dag_id == "vbi_l0_to_l1_1.0.0"
 
 
+def test_no_tags_may_be_said_as_none(make_workflow: Callable[..., Workflow]) -> None:
+    """None stands for what is not given, as it does for upstreams, queue and extras."""
+    assert make_workflow(tags=None).tags == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -59,7 +59,7 @@ class Workflow:
         workflow_package: str,
         workflow_version: str | None = None,
         *,
-        tags: Iterable[str] = (),
+        tags: Iterable[str] | None = None,
     ) -> None:
         self.process_category = check_name(process_category, what="process_category")
         self.process_name = check_name(process_name, what="process_name")
@@ -223,10 +223,10 @@ def _checked_queue(task: type[TaskBase], resource_queue: object) -> ResourceQueu
         raise WorkflowError(f"task {task.__name__!r}: resource_queue {resource_queue!r} is none of {known}") from None
 
 
-def _checked_tags(workflow_name: str, tags: Iterable[str]) -> tuple[str, ...]:
+def _checked_tags(workflow_name: str, tags: Iterable[str] | None) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise WorkflowError(f"workflow {workflow_name!r}: tags must be a list of texts; write [{tags!r}]")
-    checked = tuple(tags)
+    checked = tuple(tags or ())
     for tag in checked:
         if not isinstance(tag, str) or not tag.strip() or len(tag) > _TAG_LENGTH or not tag.isprintable():
             raise WorkflowError(
