@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from dkist_task import TaskBase
 
@@ -111,3 +113,31 @@ def test_a_task_without_a_run_cannot_be_made() -> None:
     """The one method that is required is missed when the task is made."""
     with pytest.raises(TypeError, match="run"):
         Incomplete(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0")  # type: ignore[abstract]  # the point
+
+
+class Async(TaskBase):
+    """A task whose run nobody awaits."""
+
+    async def run(self) -> None:  # type: ignore[override]  # the point
+        """Do nothing, when awaited."""
+
+
+class Lazy(TaskBase):
+    """A task whose run nobody iterates over."""
+
+    def run(self) -> Iterator[int]:  # type: ignore[override]  # the point
+        """Do nothing, when iterated over."""
+        yield 1
+
+
+@pytest.mark.parametrize(("task_class", "what"), [(Async, "coroutine"), (Lazy, "generator")])
+def test_a_run_that_did_no_work_is_a_failure(
+    exporter: InMemorySpanExporter, task_class: type[TaskBase], what: str
+) -> None:
+    """What is only made by a call, and not done, must not pass for a success."""
+    with (
+        pytest.raises(TypeError, match=f"run returned a {what}, so none of its work was done"),
+        task_class(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0") as task,
+    ):
+        task()
+    assert by_name(exporter)["run"].status.status_code is StatusCode.ERROR

@@ -1,7 +1,7 @@
 """A graph of tasks with a name and a version."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -184,6 +184,22 @@ def test_task_without_a_run_method_is_refused(make_workflow: Callable[..., Workf
     globals()["Idle"] = idle
     with pytest.raises(WorkflowError, match=r"task 'Idle' is abstract: it does not define run"):
         make_workflow().add_node(task=idle)
+
+
+async def run_asynchronously(_: TaskBase) -> None:
+    """Do nothing, when awaited."""
+
+
+def run_piecemeal(_: TaskBase) -> Iterator[None]:
+    """Do nothing, when iterated over."""
+    yield
+
+
+@pytest.mark.parametrize("run", [run_asynchronously, run_piecemeal])
+def test_task_whose_call_does_no_work_is_refused(make_workflow: Callable[..., Workflow], run: object) -> None:
+    """A run with ``async`` or ``yield`` would be a success that did nothing."""
+    with pytest.raises(WorkflowError, match="task 'Undone': a call of its run does no work"):
+        make_workflow().add_node(task=make_task("Undone", run=run))
 
 
 def test_instance_instead_of_a_class_is_refused_with_what_to_pass(make_workflow: Callable[..., Workflow]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from opentelemetry import trace
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 STAGES = ("pre_run", "run", "post_run", "rollback")
 """The methods that run in a span of their own."""
+
+_UNDONE = (AsyncGeneratorType, CoroutineType, GeneratorType)
+"""What a method returns that has only been called, and not done any of its work."""
 
 
 class TaskBase(ABC):
@@ -146,12 +149,25 @@ def _told(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         open_names.add(name)
         try:
             with task_run(identity_of(self)) if name == "__call__" else _stage_span(self, name):
-                return method(self, *args, **kwargs)
+                result = method(self, *args, **kwargs)
+                if isinstance(result, _UNDONE):
+                    _refuse_undone(self, name, result)
+                return result
         finally:
             open_names.discard(name)
 
     told.__dict__["_is_told"] = True
     return told
+
+
+def _refuse_undone(task: TaskBase, name: str, result: Any) -> NoReturn:
+    """Raise for a method that would otherwise be a success without having done anything."""
+    if isinstance(result, CoroutineType):
+        result.close()  # or Python warns that nobody awaited it
+    raise TypeError(
+        f"{task.task_name}.{name} returned a {type(result).__name__}, so none of its work was done: "
+        "define it without 'async' and 'yield', and call asyncio.run in it where it needs a loop"
+    )
 
 
 def _stage_span(task: TaskBase, stage: str) -> AbstractContextManager[trace.Span]:

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from inspect import isabstract
+from inspect import isabstract, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, unwrap
 
 from dkist_task import TaskBase
 from dkist_workflow.errors import WorkflowError
@@ -74,6 +74,12 @@ def check_task(task: object) -> type[TaskBase]:
     if isabstract(task):
         missing = ", ".join(sorted(task.__abstractmethods__))
         raise WorkflowError(f"task {task.__name__!r} is abstract: it does not define {missing}")
+    run = unwrap(task.run)
+    if iscoroutinefunction(run) or isgeneratorfunction(run) or isasyncgenfunction(run):
+        raise WorkflowError(
+            f"task {task.__name__!r}: a call of its run does no work, since it is defined with 'async' or 'yield'; "
+            "define it without, and call asyncio.run in it where it needs a loop"
+        )
     _check_importable(task)
     _check_number(task, "retries", integral=True, at_least=0)
     _check_number(task, "retry_delay_seconds", at_least=0)
