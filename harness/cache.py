@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+
+# The six environments of the example's two versions take 2 GB; each change of a wheel makes new ones.
+STORE_SIZE = "3GB"
 
 
 def cache_folder(name: str) -> Path:
@@ -12,3 +17,11 @@ def cache_folder(name: str) -> Path:
     folder = Path(base) / "dkist-harness" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def prune_environments(store: Path) -> None:
+    """Remove environments that nobody uses from a store, longest unused first, until the rest is small enough."""
+    store.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dkist_airflow_node", "environments", "prune", "--max-size", STORE_SIZE]
+    environment = {**os.environ, "DKIST_ENVIRONMENT_STORE": str(store)}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)

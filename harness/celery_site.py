@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.airflow import PrivateAirflow
 from harness.airflow_environment import CONSTRAINTS, airflow_environment
+from harness.cache import prune_environments
 from harness.process_tree import is_alive
 from harness.rabbitmq import PrivateRabbitMQ
 
@@ -129,6 +130,8 @@ def celery_site(
     bare = airflow_environment(WORKER_REQUIREMENTS)
     airflow_host = environment_above(folder / "airflow-host", bare, wheels)
     workers = [Worker(name, queue, stores / name) for name, queue in queues.items()]
+    for worker in workers:
+        prune_environments(worker.store)
     with ExitStack() as stack:
         broker = stack.enter_context(PrivateRabbitMQ(folder / "rabbitmq"))
         # Channels take both over when they are opened: how late a consumer may be, and how often that is looked at.

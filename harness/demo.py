@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from dkist_build_utils import BuildError, archive, deploy, export
 from dkist_build_utils.timeline import render_timeline
 from harness.airflow import AirflowStartError, PrivateAirflow
+from harness.cache import prune_environments
 from harness.packages import OWN_PROJECTS, ROOT, build_wheels
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def show(run: DemoRun, recipe_run_id: int, *, corrupt_input: bool) -> int:
         with _alone(shared / "lock"):
             clock.say("Building the wheels of the four distributions and of the example")
             has_changed = renew_wheels(shared / "wheels")
+            prune_environments(shared / "environments")
             clock.say("Locking the example's dependencies and exporting its workflow")
             release = export(
                 WORKFLOWS,
