@@ -24,4 +24,4 @@ def prune_environments(store: Path) -> None:
     store.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dkist_airflow_node", "environments", "prune", "--max-size", STORE_SIZE]
     environment = {**os.environ, "DKIST_ENVIRONMENT_STORE": str(store)}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, capture_output=True)
