@@ -18,6 +18,9 @@ REQUEST_SECONDS = 30
 POLL_SECONDS = 0.25
 PAGE = 100
 
+# SQLite takes one writer at a time, and Airflow answers a request with an error when it was not its turn in time.
+DATABASE_PAUSES = (0.5, 1, 2, 4)
+
 FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
@@ -36,6 +39,11 @@ class AirflowRefusalError(RuntimeError):
         super().__init__(f"{method} {path}: {status}: {detail}")
         self.status = status
         self.detail = detail
+
+    @property
+    def is_of_database(self) -> bool:
+        """Whether the database did not take the change, and nothing was done."""
+        return self.status == 500 and isinstance(self.detail, dict) and self.detail.get("reason") == "Database error"
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,16 @@ class AirflowApi:
         OSError
             There is no server.
         """
+        for seconds in DATABASE_PAUSES:
+            try:
+                return self._send(method, path, body)
+            except AirflowRefusalError as refusal:
+                if not refusal.is_of_database:
+                    raise
+                time.sleep(seconds)
+        return self._send(method, path, body)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if path.startswith("/api/") and not path.startswith("/api/v2/monitor/"):
             if self._token is None:
