@@ -1,7 +1,8 @@
 """CPU time of what every task pays before its own first line.
 
 ``import dkist_task`` is held against ``import opentelemetry.trace``, which it needs, and so is the launcher with no
-exporter configured around a task that does nothing. The import of the predecessor's base class stands beside ours.
+exporter configured around a task that does nothing. Both run in an environment as a task has it: `dkist-task` and what
+it requires, compiled. The import of the predecessor's base class stands beside ours.
 """
 
 import os
@@ -15,7 +16,8 @@ from benchmarks.measure import Comparison, report
 from benchmarks.predecessor import NAME, predecessor_interpreter
 from harness.interpreter import InterpreterMissingError
 
-ROUNDS = 15
+ROUNDS = 25
+PROJECT = Path(__file__).parents[1] / "packages" / "dkist-task"
 FLOOR = "import opentelemetry.trace"
 TASK = "from dkist_task import TaskBase\nclass Nothing(TaskBase):\n    def run(self): pass\n"
 LAUNCHER = ("-m", "dkist_task", "run", "nothing:Nothing", "--recipe-run-id=1", "--workflow-name=w")
@@ -23,7 +25,23 @@ LAUNCHER = ("-m", "dkist_task", "run", "nothing:Nothing", "--recipe-run-id=1", "
 
 def compare() -> list[Comparison]:
     """Return what an import and a launch cost beside their floor, and beside the predecessor."""
-    python = [sys.executable, "-P"]
+    with tempfile.TemporaryDirectory() as folder:
+        return compare_in(task_environment(Path(folder)))
+
+
+def task_environment(folder: Path) -> Path:
+    """Make an environment in a folder as the worker's script does, with `dkist-task` alone; return its interpreter."""
+    python = folder / "bin" / "python"
+    inherited = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_CONSTRAINT"}}
+    install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), str(PROJECT)]
+    for command in (["uv", "venv", "--quiet", "--python", sys.executable, str(folder)], install):
+        subprocess.run(command, env=inherited, check=True)
+    return python
+
+
+def compare_in(interpreter: Path) -> list[Comparison]:
+    """Return the comparisons, with ours in the environment of an interpreter."""
+    python = [str(interpreter), "-P"]
     commands = {
         FLOOR: [*python, "-c", FLOOR],
         "import": [*python, "-c", "import dkist_task"],
