@@ -92,7 +92,8 @@ def stop(grace_seconds: float) -> None:
     deadline = time.monotonic() + grace_seconds
     number = signal.SIGTERM
     told: set[int] = set()
-    while left := descendants():
+    # Looked at twice: a parent that ends in the middle of a look hides its children, which are ours at the next one.
+    while left := descendants() or descendants():
         if number == signal.SIGTERM and time.monotonic() > deadline:
             number = signal.SIGKILL
             told.clear()
