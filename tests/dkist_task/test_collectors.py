@@ -62,22 +62,17 @@ def answering(answer: bytes) -> Talk:
     return talk
 
 
-def drip(connection: socket.socket) -> None:
-    """Answer a byte at a time, for ever."""
-    connection.recv(65536)
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    while True:
-        connection.sendall(b"x")
-        time.sleep(0.2)
+def dripping(head: bytes) -> Talk:
+    """Return a talk that sends `head`, and after it a byte at a time, for ever."""
 
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.2)
 
-def drip_headers(connection: socket.socket) -> None:
-    """Never come to the end of the headers."""
-    connection.recv(65536)
-    connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    while True:
-        connection.sendall(b"x")
-        time.sleep(0.2)
+    return talk
 
 
 def flood(connection: socket.socket) -> None:
@@ -96,8 +91,8 @@ def break_off(connection: socket.socket) -> None:
 
 COLLECTORS: dict[str, Talk] = {
     "swallows": swallow,
-    "drips": drip,
-    "drips headers": drip_headers,
+    "drips": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
+    "drips headers": dripping(b"HTTP/1.1 200 OK\r\n"),
     "floods": flood,
     "breaks off": break_off,
     "closes": lambda _: None,
