@@ -1,5 +1,7 @@
 """Run every benchmark of this folder, print one table and write one JSON: ``hatch run bench``."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import subprocess

@@ -1,5 +1,7 @@
 """What a DAG file of twelve tasks costs Airflow on top of its own imports: by hand, the predecessor's and ours."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil

@@ -6,6 +6,8 @@ install the same task from the same index with warm installer caches. The predec
 it has to install is one wheel of one module.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import statistics

@@ -13,6 +13,8 @@ ratio is over its limit. Absolute times on a shared machine say little, so every
 taken in the same minute: `interleaved` takes turns.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import statistics

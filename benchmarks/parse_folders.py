@@ -9,6 +9,8 @@ and the folders take turns. Bytecode is kept from one load to the next, as Airfl
 not to (-B).
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys

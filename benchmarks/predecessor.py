@@ -1,5 +1,7 @@
 """The predecessor, installed from the index in an environment of its own, to be measured side by side."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 from pathlib import Path

@@ -4,6 +4,8 @@ Export DAG files of twelve tasks with the predecessor.
 A program of its own, run by the predecessor's interpreter: ``python predecessor_files.py FOLDER COUNT``.
 """
 
+from __future__ import annotations
+
 import sys
 
 from dkist_processing_core import TaskBase, Workflow  # type: ignore[import-not-found]  # only in its own environment

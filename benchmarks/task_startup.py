@@ -5,6 +5,8 @@ exporter configured around a task that does nothing. Both run in an environment 
 it requires, compiled. The import of the predecessor's base class stands beside ours.
 """
 
+from __future__ import annotations
+
 import os
 import statistics
 import subprocess

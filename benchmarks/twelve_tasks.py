@@ -1,5 +1,7 @@
 """A workflow of twelve tasks in a row, the size that DAG files are measured at."""
 
+from __future__ import annotations
+
 from dkist_task import TaskBase
 from dkist_workflow import Workflow
 

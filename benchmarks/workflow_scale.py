@@ -1,5 +1,7 @@
 """What a thousand workflows of fifty tasks cost to validate and to export without locks: linear in their number."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

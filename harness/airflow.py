@@ -273,7 +273,7 @@ class PrivateAirflow(AirflowApi):
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nobody listens."""
     while True:
-        port = random.choice(PORTS)  # noqa: S311 - no secret
+        port = random.choice(PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -10,6 +10,8 @@ Command line (`hatch run compat`)::
 A result counts as long as the files that it was made from are the same.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json

@@ -1,5 +1,7 @@
 """Run the example's exported DAG in a real Airflow, from an environment that has nothing of ours."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

@@ -1,5 +1,7 @@
 """The constraints files: the versions of everything with which a minor version of Airflow was seen to run."""
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess

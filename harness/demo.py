@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dkist_build_utils import BuildError, archive, deploy, export
-from dkist_build_utils.timeline import render_timeline
+from dkist_build_utils.pictures.timeline import render_timeline
 from harness.airflow import AirflowStartError, PrivateAirflow
 from harness.cache import prune_environments
 from harness.packages import OWN_PROJECTS, ROOT, build_wheels

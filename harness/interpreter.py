@@ -1,5 +1,7 @@
 """Find a Python interpreter of a given minor version on this machine, without downloading one."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 from collections.abc import Iterator

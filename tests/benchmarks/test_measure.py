@@ -1,5 +1,7 @@
 """A promise is kept when it was measured and holds."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

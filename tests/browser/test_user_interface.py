@@ -3,6 +3,8 @@
 Set ``DKIST_SCREENSHOTS`` to a folder to keep the pictures: ``docs/images`` holds those of the documentation.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess

@@ -1,5 +1,7 @@
 """Instrument packages that are installed for one test, and an index that has what they need."""
 
+from __future__ import annotations
+
 import sys
 import zipfile
 from collections.abc import Callable, Iterator

@@ -1,5 +1,7 @@
 """A collector that a task can be watched by, and the launcher to run the task."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

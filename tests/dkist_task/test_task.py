@@ -1,5 +1,7 @@
 """A task that is run without the launcher: in a script, a notebook or a test."""
 
+from __future__ import annotations
+
 import copy
 import pickle
 from collections.abc import Iterator
@@ -105,7 +107,7 @@ def test_a_task_can_be_copied_and_pickled() -> None:
     task = Count(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0")
     with task:
         task()
-        assert pickle.loads(pickle.dumps(task)).recipe_run_id == 1  # noqa: S301 just made
+        assert pickle.loads(pickle.dumps(task)).recipe_run_id == 1
         assert copy.deepcopy(task).task_name == "Count"
 
 

@@ -1,5 +1,7 @@
 """Which installed distribution holds a package."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from pathlib import Path

@@ -1,5 +1,7 @@
 """A graph of tasks with a name and a version."""
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Results of the compatibility runs count only for what they were made from."""
 
+from __future__ import annotations
+
 import re
 
 import pytest

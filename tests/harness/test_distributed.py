@@ -66,7 +66,7 @@ def test_trial_tasks_write_a_journal(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DKIST_TRY_NUMBER", "2")
     assert read_journal(tmp_path / "journal") == []
     source = trial_package().files()["dkist_processing_trial/tasks.py"]
-    exec(compile(source, "tasks", "exec"), namespace)  # noqa: S102 - the text is our own package's
+    exec(compile(source, "tasks", "exec"), namespace)
     with namespace["Heavy0"](recipe_run_id=1, workflow_name="w", workflow_version="1") as task:
         task()
     assert [(entry.event, entry.task, entry.attempt) for entry in read_journal(tmp_path / "journal")] == [

@@ -1,5 +1,7 @@
 """Interpreters are found by running them."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """Examples in docstrings are true."""
 
+from __future__ import annotations
+
 import doctest
 import importlib
 import pkgutil

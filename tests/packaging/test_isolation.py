@@ -1,5 +1,7 @@
 """Two versions of one instrument package, whose requirements conflict, run interleaved in one Airflow."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

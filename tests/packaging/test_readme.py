@@ -1,5 +1,7 @@
 """The README is true: who follows it has an instrument package that runs in Airflow."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil

@@ -1,5 +1,7 @@
 """What a wheel brings with it: every dependency is paid for by every environment that installs it."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """A recipe run in a temporary folder."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 

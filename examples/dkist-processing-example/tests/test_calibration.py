@@ -1,5 +1,7 @@
 """The arithmetic, on arrays small enough to check by hand."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Files that are not the frames they should be are named."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

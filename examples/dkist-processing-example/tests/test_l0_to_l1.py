@@ -1,5 +1,7 @@
 """The workflow, and what its tasks may import."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 

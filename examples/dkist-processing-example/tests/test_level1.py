@@ -1,5 +1,7 @@
 """A header is complete or refused."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Products are complete or absent."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess

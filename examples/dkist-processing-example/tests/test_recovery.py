@@ -1,5 +1,7 @@
 """A known dark, gain and view go into a camera; the pipeline has to find each of them again."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """The tasks as the launcher runs them, in the order of the workflow."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """The workflows can be released."""
 
+from __future__ import annotations
+
 from template_instrument import workflows
 
 from dkist_build_utils import validate_workflows

@@ -4,6 +4,8 @@ The arithmetic of the calibration: arrays in, arrays out.
 A camera of dark level ``d`` and relative response ``g`` shows light ``s`` as ``d + g * s``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A camera whose dark level, response and view are known: what the calibration has to find again."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

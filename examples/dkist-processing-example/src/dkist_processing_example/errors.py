@@ -1,5 +1,7 @@
 """What this package refuses to do."""
 
+from __future__ import annotations
+
 
 class ExampleError(Exception):
     """A recipe run cannot be processed; the message says what is wrong, where, and how to mend it."""

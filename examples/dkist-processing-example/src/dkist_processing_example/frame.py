@@ -1,5 +1,7 @@
 """Images in FITS files: level-0 camera frames (spec 122) and the images that this package writes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum

@@ -4,6 +4,8 @@ Level-0 frames as the summit sends them: FITS files whose headers follow spec 12
 Needs the extra ``simulator``.
 """
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The header of a level-1 image: keys of the data centre's specification for calibrated data (spec 214)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version

@@ -4,6 +4,8 @@ The quick-look picture: a raw and a calibrated image side by side.
 Needs the extra ``quicklook``.
 """
 
+from __future__ import annotations
+
 from io import BytesIO
 
 import numpy as np

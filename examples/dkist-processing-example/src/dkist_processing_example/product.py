@@ -4,6 +4,8 @@ Where a recipe run keeps its products: one folder each, complete or absent.
 Tasks of one run share nothing but these folders, so each of them may run on another worker, and be tried again.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Iterator
@@ -45,7 +47,7 @@ class RecipeRunFolder:
     """The folder that holds a folder for each product."""
 
     @classmethod
-    def from_environment(cls, recipe_run_id: int) -> "RecipeRunFolder":
+    def from_environment(cls, recipe_run_id: int) -> RecipeRunFolder:
         """
         Return the folder of a recipe run below ``$DKIST_EXAMPLE_DATA``.
 

@@ -1,5 +1,7 @@
 """The quality report: numbers that tell whether a recipe run is fit to be released."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

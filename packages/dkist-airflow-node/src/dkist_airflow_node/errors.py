@@ -1,5 +1,7 @@
 """What can go wrong between a workflow and Airflow."""
 
+from __future__ import annotations
+
 
 class AirflowNodeError(Exception):
     """A workflow, an environment or a message could not be handed to Airflow, to a worker or to the bus."""

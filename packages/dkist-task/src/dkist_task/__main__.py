@@ -13,9 +13,11 @@ Exit status: 0 done; 1 the task raised or exited with any other status; 2 the re
 After SIGTERM the task unwinds and the process dies of SIGTERM.
 """
 
+from __future__ import annotations
+
 import sys
 
-from dkist_task._launcher import main
+from dkist_task.launcher import main
 
 if __name__ == "__main__":
     sys.exit(main())

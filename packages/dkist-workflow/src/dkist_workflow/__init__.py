@@ -1,5 +1,7 @@
 """The engine-free graph of tasks with a name and a version."""
 
+from __future__ import annotations
+
 from dkist_workflow.__about__ import __version__
 from dkist_workflow.distribution import distribution_of
 from dkist_workflow.errors import EngineNotInstalledError, WorkflowError

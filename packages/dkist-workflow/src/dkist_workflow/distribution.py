@@ -1,15 +1,20 @@
 """Which installed distribution holds a package."""
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from dkist_workflow.errors import WorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @cache  # a package of many workflows asks for each, and reading every distribution's metadata takes a while

@@ -1,31 +1,34 @@
 """The one place where a workflow reaches an engine without importing it."""
 
+from __future__ import annotations
+
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from dkist_workflow.errors import EngineNotInstalledError, WorkflowError
 
 if TYPE_CHECKING:
-    from dkist_workflow.workflow import Workflow
+    from pathlib import Path
 
 GROUP = "dkist_workflow.engines"
 """The entry-point group under which a distribution registers an object with the methods of `Engine`."""
 
+WorkflowT_contra = TypeVar("WorkflowT_contra", contravariant=True)
+"""What an engine takes: `dkist_workflow.Workflow`, which imports this module."""
 
-class Engine(Protocol):
+
+class Engine(Protocol[WorkflowT_contra]):
     """What a distribution offers that turns workflows into an engine's own objects and files."""
 
-    def load(self, workflow: "Workflow") -> Any:
+    def load(self, workflow: WorkflowT_contra) -> Any:
         """Return the engine's own object for a workflow."""
 
-    def export(self, workflow: "Workflow", folder: Path) -> Path:
+    def export(self, workflow: WorkflowT_contra, folder: Path) -> Path:
         """Write the engine's file for a workflow to a folder, made where it is missing; return its path."""
 
 
-def installed_engine() -> Engine:
-    """
-    Return the engine that is installed.
+def installed_engine() -> Engine[Any]:
+    """Return the engine that is installed.
 
     Raises
     ------
@@ -41,4 +44,4 @@ def installed_engine() -> Engine:
         names = ", ".join(sorted(point.value for point in found))
         raise WorkflowError(f"more than one workflow engine is installed ({names}); uninstall all but one")
     (point,) = found
-    return cast("Engine", point.load())
+    return cast("Engine[Any]", point.load())

@@ -1,5 +1,7 @@
 """What can be wrong with a workflow."""
 
+from __future__ import annotations
+
 
 class WorkflowError(ValueError):
     """A workflow, a task in it or the package that holds it is not fit to be deployed."""

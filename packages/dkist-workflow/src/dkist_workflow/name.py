@@ -1,5 +1,7 @@
 """What the engine accepts as the name of a workflow, a version or a task."""
 
+from __future__ import annotations
+
 import re
 
 from dkist_workflow.errors import WorkflowError

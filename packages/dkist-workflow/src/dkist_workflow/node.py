@@ -1,15 +1,20 @@
 """A task's place in a workflow."""
 
+from __future__ import annotations
+
 import re
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from inspect import isabstract, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, unwrap
+from typing import TYPE_CHECKING
 
 from dkist_task import TaskBase
 from dkist_workflow.errors import WorkflowError
 from dkist_workflow.name import check_name
 from dkist_workflow.queue import ResourceQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _EXTRA = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 

@@ -1,5 +1,7 @@
 """The kinds of worker that a task can ask for."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 
 

@@ -1,17 +1,21 @@
 """A graph of tasks with a name and a version."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dkist_task import TaskBase
 from dkist_workflow.distribution import distribution_of
 from dkist_workflow.engine import installed_engine
 from dkist_workflow.errors import WorkflowError
 from dkist_workflow.name import check_name
 from dkist_workflow.node import Node, check_extras, check_task
 from dkist_workflow.queue import ResourceQueue
+
+if TYPE_CHECKING:
+    from dkist_task import TaskBase
 
 _TAG_LENGTH = 100
 """Characters of the column in which Airflow keeps a tag."""

@@ -1,5 +1,7 @@
 """The mean of the calibration frames of each kind."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from dkist_processing_example.calibration import mean_image

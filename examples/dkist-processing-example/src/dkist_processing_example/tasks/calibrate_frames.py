@@ -1,5 +1,7 @@
 """From raw frames to level-1 images."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from pathlib import Path
 

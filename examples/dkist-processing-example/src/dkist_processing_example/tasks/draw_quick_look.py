@@ -1,5 +1,7 @@
 """A picture to see at a glance what came out."""
 
+from __future__ import annotations
+
 from dkist_processing_example.frame import FrameKind, frames_of_kind, read_frame
 from dkist_processing_example.product import Product
 from dkist_processing_example.tasks.product_task import ProductTask
@@ -13,7 +15,7 @@ class DrawQuickLook(ProductTask):
     def run(self) -> None:
         """Draw one PNG."""
         # Imported here: a workflow module imports this one where the extra is not installed.
-        from dkist_processing_example.picture import render_quick_look  # noqa: PLC0415
+        from dkist_processing_example.picture import render_quick_look
 
         raw = read_frame(frames_of_kind(self.folder.files(Product.LEVEL_0), FrameKind.OBSERVE)[0])
         calibrated = read_frame(self.folder.files(Product.LEVEL_1)[0])

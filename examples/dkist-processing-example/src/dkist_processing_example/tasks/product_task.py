@@ -1,5 +1,7 @@
 """What the tasks of this package have in common."""
 
+from __future__ import annotations
+
 import logging
 from functools import cached_property
 from typing import ClassVar

@@ -1,5 +1,7 @@
 """Numbers that tell whether the recipe run is fit to be released."""
 
+from __future__ import annotations
+
 from dkist_processing_example.frame import read_frame
 from dkist_processing_example.product import Product
 from dkist_processing_example.quality import assess, render_html, render_json

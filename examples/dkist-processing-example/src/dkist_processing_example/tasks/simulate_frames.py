@@ -1,5 +1,7 @@
 """The first task: level-0 frames."""
 
+from __future__ import annotations
+
 import os
 from typing import ClassVar
 
@@ -29,7 +31,7 @@ class SimulateFrames(ProductTask):
     def run(self) -> None:
         """Write darks, gains and observations of one simulated camera."""
         # Imported here: a workflow module imports this one where the extra is not installed.
-        from dkist_processing_example.level0 import write_level_0  # noqa: PLC0415
+        from dkist_processing_example.level0 import write_level_0
 
         random = np.random.default_rng(self.recipe_run_id)
         camera = simulated_camera(frame_size(), random)

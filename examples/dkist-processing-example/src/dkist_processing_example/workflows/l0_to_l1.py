@@ -1,5 +1,7 @@
 """From the summit's frames to what a scientist gets."""
 
+from __future__ import annotations
+
 from dkist_processing_example.tasks.average_frames import AverageDarks, AverageGains
 from dkist_processing_example.tasks.calibrate_frames import CalibrateFrames
 from dkist_processing_example.tasks.draw_quick_look import DrawQuickLook

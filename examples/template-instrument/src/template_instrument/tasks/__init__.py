@@ -1,5 +1,7 @@
 """The tasks: what is done."""
 
+from __future__ import annotations
+
 from template_instrument.tasks.count import Count
 from template_instrument.tasks.report import Report
 

@@ -1,5 +1,7 @@
 """The last step."""
 
+from __future__ import annotations
+
 from dkist_task import TaskBase
 
 

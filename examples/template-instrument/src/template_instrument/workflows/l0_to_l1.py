@@ -1,5 +1,7 @@
 """From raw to calibrated data."""
 
+from __future__ import annotations
+
 from dkist_workflow import ResourceQueue, Workflow
 from template_instrument.tasks import Count, Report
 

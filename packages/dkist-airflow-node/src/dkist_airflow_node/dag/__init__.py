@@ -1,0 +1,11 @@
+"""A workflow as an Airflow DAG: its data, the fixed body around it, the file, and the engine."""
+
+from __future__ import annotations
+
+from dkist_airflow_node.dag.file import Lock, render_dag_file, task_script
+
+__all__ = [
+    "Lock",
+    "render_dag_file",
+    "task_script",
+]

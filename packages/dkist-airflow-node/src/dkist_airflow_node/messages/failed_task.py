@@ -1,0 +1,220 @@
+"""What an Airflow callback context says of a failed task. Nothing here calls Airflow, and nothing is taken for granted.
+
+On a worker the context is full and has the exception; in the dag-processor it has less, and a callback of the DAG names
+one task of the run. Each fact that is missing becomes None.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from dkist_airflow_node.messages.message import FailureMessage
+
+KEY_NAMESPACE = uuid.UUID("0f4f8a67-0a3e-5c0f-9a55-0d6c1d3c1f5e")
+MAXIMUM_TEXT = 1000
+"""Longest text of a message, in characters: an exception's text may be a whole log."""
+
+INNOCENT = frozenset({"success", "upstream_failed", "removed"})
+"""States of the task that Airflow before 3.2 may name: the last one of the run, whatever became of it."""
+
+NO_EXCEPTION = "no exception is known: the task was ended from outside, or its worker was lost"
+
+
+@dataclass(frozen=True)
+class FailedTask:
+    """One task of one run that has failed."""
+
+    dag_id: str | None
+    """Airflow's DAG id."""
+
+    run_id: str | None
+    """Airflow's run id."""
+
+    run_after: str | None
+    """When the run was made, to the microsecond: tells a run from another of the same id, made after it was deleted."""
+
+    clear_number: int | None
+    """How often tasks of the run had been cleared when the task failed."""
+
+    task_id: str | None
+    """Airflow's task id; None where only the run is known."""
+
+    map_index: int
+    """Which of the instances of a mapped task; -1 for any other task."""
+
+    try_number: int | None
+    """The attempt that failed."""
+
+    log_url: str | None
+    """Page of the log."""
+
+    recipe_run_id: int | None
+    """The parameter of the run."""
+
+    reason: str | None
+    """What is known of the cause."""
+
+    @property
+    def label(self) -> str:
+        """The task, as Airflow spells it where it tells states."""
+        return f"{self.task_id}_{self.map_index}" if self.map_index >= 0 else self.task_id or ""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for one failure, whichever callback tells it; different after the run is cleared.
+
+        Only facts that *every* callback knows take part: the callback of the DAG knows no attempt numbers.
+        """
+        identity = [self.dag_id, self.run_id, self.run_after, self.clear_number, self.task_id, self.map_index]
+        return str(uuid.uuid5(KEY_NAMESPACE, json.dumps(identity)))
+
+    def message(self, *, workflow_name: str, workflow_version: str) -> FailureMessage:
+        """Return the message that tells of this failure."""
+        return FailureMessage(
+            workflow_name=_text(workflow_name) or "",
+            workflow_version=_text(workflow_version) or "",
+            task_name=self.task_id,
+            dag_run_id=self.run_id,
+            log_url=self.log_url,
+            recipe_run_id=self.recipe_run_id,
+            try_number=self.try_number,
+            reason=self.reason,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+def is_dag_callback(context: Mapping[str, Any]) -> bool:
+    """Tell a callback of the DAG, which speaks for the whole run, from one of a task."""
+    return "reason" in context
+
+
+def is_worker_callback(context: Mapping[str, Any]) -> bool:
+    """Tell whether the callback runs in the process of the task itself."""
+    return "exception" in context
+
+
+def named_task(context: Mapping[str, Any]) -> FailedTask:
+    """Return the task that a callback's context names."""
+    instance = context.get("ti") or context.get("task_instance")
+    run = context.get("dag_run")
+    map_index = _whole_number(_attribute(instance, "map_index"))
+    return FailedTask(
+        dag_id=_text(_attribute(instance, "dag_id") or _attribute(context.get("dag"), "dag_id")),
+        run_id=_text(context.get("run_id") or _attribute(instance, "run_id") or _attribute(run, "run_id")),
+        run_after=_moment(_attribute(run, "run_after")),
+        clear_number=_whole_number(_attribute(run, "clear_number")),
+        task_id=_text(_attribute(instance, "task_id") or _attribute(context.get("task"), "task_id")),
+        map_index=-1 if map_index is None else map_index,
+        try_number=_whole_number(_attribute(instance, "try_number")),
+        log_url=_text(_attribute(instance, "log_url")),
+        recipe_run_id=_recipe_run_id(context.get("params"), _attribute(run, "conf")),
+        reason=_reason(context),
+    )
+
+
+def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[FailedTask]:
+    """Return every failed task of the run, the one the context names first.
+
+    Parameters
+    ----------
+    context
+        Of a callback of the DAG.
+    states
+        Airflow's state of each task of the run, by task id (``{task_id}_{map_index}`` where the task is mapped).
+    """
+    named = named_task(context)
+    known = set(_attribute(context.get("dag"), "task_ids") or ())
+    others = []
+    for label, state in states.items():
+        task_id, map_index = _unmapped(label, known)
+        if str(getattr(state, "value", state)) == "failed" and (task_id, map_index) != (named.task_id, named.map_index):
+            log_url = _log_url(named, task_id, map_index)
+            others.append(replace(named, task_id=task_id, map_index=map_index, try_number=None, log_url=log_url))
+    state = states.get(named.label)
+    if named.task_id is None or str(getattr(state, "value", state)) in INNOCENT:
+        return others or [whole_run(named)]
+    return [named, *others]
+
+
+def whole_run(named: FailedTask) -> FailedTask:
+    """Return the failure of a run with no task to blame."""
+    return replace(named, task_id=None, map_index=-1, try_number=None, log_url=None)
+
+
+def clearings(context: Mapping[str, Any]) -> int:
+    """Return how many attempts of a task were made before it was cleared, on a worker; 0 if it never was.
+
+    Airflow adds them to the attempts that are allowed.
+    """
+    allowed = _whole_number(_attribute(context.get("ti"), "max_tries"))
+    retries = _whole_number(_attribute(context.get("task"), "retries"))
+    return 0 if allowed is None or retries is None else max(0, allowed - retries)
+
+
+def _unmapped(label: str, known: set[str]) -> tuple[str, int]:
+    mapped = re.fullmatch(r"(.+)_([0-9]+)", label)
+    if label not in known and mapped and mapped[1] in known:
+        return mapped[1], int(mapped[2])
+    return label, -1
+
+
+def _log_url(named: FailedTask, task_id: str, map_index: int) -> str | None:
+    """Return the address of another task's log, which differs from the named one's after the run."""
+    base, tasks, _ = (named.log_url or "").partition("/tasks/")
+    if not tasks:
+        return None
+    return f"{base}/tasks/{quote(task_id)}" + (f"/mapped/{map_index}" if map_index >= 0 else "")
+
+
+def _reason(context: Mapping[str, Any]) -> str | None:
+    exception = context.get("exception")
+    if isinstance(exception, BaseException):
+        try:
+            return _text(f"{type(exception).__name__}: {exception}")
+        except Exception:  # an exception's own __str__ may fail
+            return type(exception).__name__
+    return _text(exception) or _text(context.get("reason")) or NO_EXCEPTION
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    """Return an attribute, or None: some of Airflow's are properties that may raise."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:  # whatever it is, the fact is not to be had
+        return None
+
+
+def _text(value: Any) -> str | None:
+    """Return text of bounded length that every JSON reader takes (no lone surrogates)."""
+    if value is None:
+        return None
+    text = str(value).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= MAXIMUM_TEXT else text[: MAXIMUM_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _whole_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _moment(value: Any) -> str | None:
+    """Return a time in one spelling: worker and dag-processor may hold it in different time zones."""
+    if not isinstance(value, datetime):
+        return _text(value)
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _recipe_run_id(*sources: Any) -> int | None:
+    for source in sources:
+        if isinstance(source, Mapping):
+            try:
+                return int(source["recipe_run_id"])
+            except (KeyError, TypeError, ValueError):
+                continue
+    return None

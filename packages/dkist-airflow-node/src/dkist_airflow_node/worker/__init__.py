@@ -1,0 +1,22 @@
+"""What happens on a worker: the environment store, what uses it, and building ahead of time."""
+
+from __future__ import annotations
+
+from dkist_airflow_node.worker.prebuild import build_environment, needed_environments
+from dkist_airflow_node.worker.store import (
+    Environment,
+    environments,
+    prunable_environments,
+    remove_environment,
+    store_folder,
+)
+
+__all__ = [
+    "Environment",
+    "build_environment",
+    "environments",
+    "needed_environments",
+    "prunable_environments",
+    "remove_environment",
+    "store_folder",
+]

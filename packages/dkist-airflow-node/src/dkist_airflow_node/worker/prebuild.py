@@ -1,0 +1,94 @@
+"""Building, ahead of their tasks, the environments that a release folder needs."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dkist_airflow_node.errors import AirflowNodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class PrebuildError(AirflowNodeError):
+    """A release folder cannot be read."""
+
+
+@dataclass(frozen=True)
+class NeededEnvironment:
+    """An environment that tasks of a release run in."""
+
+    python: str
+    """Its Python, ``X.Y``."""
+    variables: tuple[tuple[str, str], ...]
+    """The variables that name what it holds, as the DAG sets them."""
+    script: str = field(repr=False)
+    """The script of the DAG: what builds the environment when the task runs, builds it now."""
+
+    @property
+    def origin(self) -> str:
+        """The lock's path, or the requirement."""
+        variables = dict(self.variables)
+        return variables.get("DKIST_LOCK") or variables["DKIST_REQUIREMENT"]
+
+
+def needed_environments(release_folder: Path) -> list[NeededEnvironment]:
+    """
+    Return what the DAG files of a release folder need, each environment once.
+
+    The files are read, not run: this host may be without Airflow.
+
+    Raises
+    ------
+    PrebuildError
+        The folder cannot be read, or has no exported DAG file.
+    """
+    folder = release_folder.absolute()
+    needed: dict[NeededEnvironment, None] = {}
+    try:
+        for path in sorted(folder.glob("*.py")):
+            needed.update(dict.fromkeys(_environments_of(path, folder)))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PrebuildError(f"the release folder {release_folder} cannot be read: {error}") from error
+    if not needed:
+        raise PrebuildError(f"the folder {release_folder} has no DAG file exported by dkist-airflow-node")
+    return list(needed)
+
+
+def build_environment(needed: NeededEnvironment) -> bool:
+    """Build an environment if it is missing, with messages on standard error; return whether it is there now."""
+    variables = {name: value for name, value in os.environ.items() if name not in {"DKIST_LOCK", "DKIST_REQUIREMENT"}}
+    command = ["bash", "-c", needed.script, "dkist", "build"]
+    settings = {**dict(needed.variables), "DKIST_PYTHON": needed.python}
+    return subprocess.run(command, env={**variables, **settings}, check=False).returncode == 0
+
+
+def _environments_of(dag_file: Path, folder: Path) -> Iterator[NeededEnvironment]:
+    values = _literals(dag_file)
+    if not {"WORKFLOW", "TASKS", "SCRIPT"} <= values.keys():
+        return
+    for task in values["TASKS"]:
+        # Airflow fills in the folder when the task runs.
+        variables = {
+            name: value.replace("{{ dag.folder }}", str(folder)) for name, value in task["environment"].items()
+        }
+        yield NeededEnvironment(
+            python=values["WORKFLOW"]["python"], variables=tuple(sorted(variables.items())), script=values["SCRIPT"]
+        )
+
+
+def _literals(path: Path) -> dict[str, Any]:
+    """Return the module's names that are given a literal."""
+    values = {}
+    for statement in ast.parse(path.read_bytes(), filename=str(path)).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            try:
+                values[statement.targets[0].id] = ast.literal_eval(statement.value)
+            except ValueError:  # a call: not data
+                continue
+    return values

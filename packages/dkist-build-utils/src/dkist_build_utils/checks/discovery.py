@@ -1,0 +1,141 @@
+"""The workflows that the public modules of a package hold."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import pkgutil
+import sys
+import traceback
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dkist_build_utils.errors import Fault
+from dkist_workflow import Workflow, WorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+
+@dataclass(frozen=True)
+class FoundWorkflow:
+    """A workflow and the public names under which it was found."""
+
+    workflow: Workflow
+    """The object itself: one that several modules import is found once."""
+    places: tuple[str, ...]
+    """``module.name`` of each place, in the order of the modules' names."""
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a package holds."""
+
+    package: str
+    """The dotted name of the package."""
+    workflows: tuple[FoundWorkflow, ...]
+    """Sorted by DAG id."""
+    faults: tuple[Fault, ...]
+    """Modules that do not import, no workflow at all, and DAG ids that two workflows share."""
+
+
+def discover_workflows(workflow_package: ModuleType | str) -> Discovery:
+    """
+    Import every public module of a package and collect its workflows.
+
+    A module is public when no part of its name begins with an underscore; so is a name in it. What the modules print
+    goes to standard error.
+
+    Parameters
+    ----------
+    workflow_package
+        The package, or its dotted name; a single module will do.
+    """
+    faults: list[Fault] = []
+    places: dict[int, list[str]] = defaultdict(list)
+    workflows: dict[int, Workflow] = {}
+    package = workflow_package if isinstance(workflow_package, str) else workflow_package.__name__
+    with contextlib.redirect_stdout(sys.stderr):
+        for module in _public_modules(workflow_package, faults):
+            for name, value in vars(module).items():
+                if isinstance(value, Workflow) and not name.startswith("_"):
+                    workflows[id(value)] = value
+                    places[id(value)].append(f"{module.__name__}.{name}")
+    found = sorted(
+        (FoundWorkflow(workflow, tuple(places[key])) for key, workflow in workflows.items()),
+        key=lambda each: (each.workflow.dag_id, each.places),
+    )
+    if not found and not faults:
+        faults.append(
+            Fault(
+                package,
+                None,
+                "no public module holds a Workflow; bind one to a name at the top level of a module "
+                "(names that begin with '_' are passed over)",
+            )
+        )
+    return Discovery(package, tuple(found), (*faults, *_shared_dag_ids(found)))
+
+
+def _shared_dag_ids(found: list[FoundWorkflow]) -> Iterator[Fault]:
+    """Yield a fault for each DAG id, and so each file name, that two workflows share."""
+    first: dict[str, FoundWorkflow] = {}
+    for each in found:
+        dag_id = each.workflow.dag_id
+        # Regardless of case, because the files may pass through a file system that does not tell them apart.
+        other = first.setdefault(dag_id.casefold(), each)
+        if other is not each:
+            same = "have this DAG id" if other.workflow.dag_id == dag_id else "have DAG ids that differ only in case"
+            yield Fault(dag_id, None, f"two workflows {same}: {other.places[0]} and {each.places[0]}; rename one")
+
+
+def _public_modules(workflow_package: ModuleType | str, faults: list[Fault]) -> Iterator[ModuleType]:
+    """Yield the package and its public modules, the package first; those that do not import become faults."""
+    if isinstance(workflow_package, str):
+        module = _imported(workflow_package, faults)
+        if module is None:
+            return
+    else:
+        module = workflow_package
+    yield module
+    for name in _public_submodules(module):
+        yield from _public_modules(f"{module.__name__}.{name}", faults)
+
+
+def _public_submodules(module: ModuleType) -> list[str]:
+    """Return the names of the public modules directly in a package; none if the module is not a package."""
+    locations = list(getattr(module, "__path__", ()))
+    names = {info.name for info in pkgutil.iter_modules(locations)}
+    # Folders without an __init__.py can be imported as well, but pkgutil passes them over.
+    names.update(
+        folder.name
+        for location in locations
+        if Path(location).is_dir()
+        for folder in Path(location).iterdir()
+        if folder.name.isidentifier() and folder.is_dir() and any(folder.glob("*.py"))
+    )
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def _imported(name: str, faults: list[Fault]) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        faults.append(Fault(name, None, _why_not_imported(name, error)))
+        return None
+
+
+def _why_not_imported(name: str, error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name is not None and f"{name}.".startswith(f"{error.name}."):
+        return f"there is no module {error.name!r} in this environment; install the distribution that holds it"
+    cause = str(error) if isinstance(error, WorkflowError) else f"{type(error).__name__}: {error}"
+    # The last frame outside the import system is the line of the user's code to look at.
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    frames = [frame for frame in frames if frame.filename != __file__]
+    own = [frame for frame in frames if name.rpartition(".")[2] in frame.filename] or frames
+    at = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
+    remedy = "; mend it, or install what it needs here as well" if isinstance(error, ModuleNotFoundError) else ""
+    return f"the module does not import: {cause}{at}{remedy}"

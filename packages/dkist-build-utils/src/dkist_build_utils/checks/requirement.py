@@ -1,0 +1,85 @@
+"""What an environment of a distribution will hold, as far as the metadata installed here can tell."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+TASK_REQUIREMENT = "dkist-task[otlp]"
+"""In every environment: the launcher, and what sends telemetry where a worker switches it on."""
+
+_EDITABLE_MODULES = {
+    # An editable installation lists no modules, and these are what a task's module most often imports by mistake.
+    "dkist_workflow": "dkist-workflow",
+    "dkist_airflow_node": "dkist-airflow-node",
+    "dkist_build_utils": "dkist-build-utils",
+}
+
+
+@cache
+def extras_of(distribution_name: str) -> frozenset[str]:
+    """Return the normalised names of the extras that an installed distribution has."""
+    provided = distribution(distribution_name).metadata.get_all("Provides-Extra") or ()
+    return frozenset(canonicalize_name(extra) for extra in provided)
+
+
+def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[str, str]:
+    """
+    Return the modules that can be imported here but not in an environment of the distribution with these extras.
+
+    Returns
+    -------
+    dict
+        From the name of each top-level module to the names of distributions that hold it. Modules of which it
+        cannot be told are left out.
+    """
+    present = _required(distribution_name, frozenset(extras)) | _required("dkist-task", frozenset({"otlp"}))
+    return {
+        module: " or ".join(sorted(holders)[:2])  # Airflow's namespace is shared by a dozen
+        for module, holders in _holders_of_modules().items()
+        if holders.isdisjoint(present)
+    }
+
+
+@cache
+def _holders_of_modules() -> Mapping[str, frozenset[str]]:
+    """Return the distributions that hold each top-level module installed here."""
+    holders = {
+        module: frozenset(str(canonicalize_name(name)) for name in names)
+        for module, names in packages_distributions().items()
+        if module not in sys.stdlib_module_names
+    }
+    holders.update((module, frozenset({name})) for module, name in _EDITABLE_MODULES.items())
+    return MappingProxyType(holders)
+
+
+@cache
+def _required(distribution_name: str, extras: frozenset[str]) -> frozenset[str]:
+    """Return the names of the distribution and of all that it requires, so far as they are installed."""
+    found: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    pending = [(canonicalize_name(distribution_name), extra) for extra in ("", *extras)]
+    while pending:
+        name, extra = pending.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        found.add(name)
+        try:
+            texts = distribution(name).requires or ()
+        except PackageNotFoundError:
+            continue
+        for requirement in map(Requirement, texts):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                required = canonicalize_name(requirement.name)
+                pending += [(required, each) for each in ("", *map(canonicalize_name, requirement.extras))]
+    return frozenset(found)

@@ -1,0 +1,201 @@
+"""Every fault of a package of workflows, found before anything is written."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
+from dkist_build_utils.checks.discovery import Discovery, FoundWorkflow, discover_workflows
+from dkist_build_utils.checks.import_check import import_faults
+from dkist_build_utils.checks.requirement import extras_of, modules_absent_from
+from dkist_build_utils.errors import Fault, FaultsError
+from dkist_build_utils.names import PLAIN_NAME, lock_file_name
+from dkist_build_utils.programs import is_airflow_installed, load_errors
+from dkist_workflow import Node, Workflow, WorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a package holds and what is wrong with it."""
+
+    package: str
+    """The dotted name of the package."""
+    workflows: tuple[FoundWorkflow, ...]
+    """All that were found, sorted by DAG id."""
+    faults: tuple[Fault, ...]
+    """All that is wrong; empty if the package can be released."""
+    is_loaded_in_airflow: bool
+    """Whether a real Airflow has loaded the files: False where it is not installed, or was not asked."""
+
+
+def validate_workflows(workflow_package: ModuleType | str, *, airflow: bool | None = None) -> Validation:
+    """
+    Check every workflow of a package; raise one error that tells all faults.
+
+    Parameters
+    ----------
+    workflow_package
+        The package, or its dotted name.
+    airflow
+        Whether to load the exported files in a real Airflow, in a process of its own. If not given: where Airflow is
+        installed.
+
+    Returns
+    -------
+    Validation
+        What was found; its ``faults`` are empty.
+
+    Raises
+    ------
+    FaultsError
+        Something is wrong with the package; its ``faults`` hold each thing.
+    BuildError
+        Airflow was asked for and cannot be started.
+    """
+    validation = validation_of(workflow_package, airflow=airflow)
+    if validation.faults:
+        raise FaultsError(f"package {validation.package!r}", validation.faults)
+    return validation
+
+
+def validation_of(workflow_package: ModuleType | str, *, airflow: bool | None = None) -> Validation:
+    """Return what `validate_workflows` finds, faults included."""
+    discovery = discover_workflows(workflow_package)
+    faults, files = _checked(discovery)
+    asks_airflow = is_airflow_installed() if airflow is None else airflow
+    if asks_airflow and files:
+        _LOGGER.info("loading %d files in Airflow", len(files))
+        errors = load_errors(files)
+        faults += [Fault(name.removesuffix(".py"), None, f"in Airflow: {text}") for name, text in errors.items()]
+    return Validation(discovery.package, discovery.workflows, tuple(faults), asks_airflow and bool(files))
+
+
+def checked_workflows(workflow_package: ModuleType | str) -> tuple[Workflow, ...]:
+    """Return the workflows of a package that has no fault, without asking Airflow; FaultsError if it has one."""
+    discovery = discover_workflows(workflow_package)
+    faults, _ = _checked(discovery)
+    if faults:
+        raise FaultsError(f"package {discovery.package!r}", faults)
+    return tuple(each.workflow for each in discovery.workflows)
+
+
+def _checked(discovery: Discovery) -> tuple[list[Fault], dict[str, bytes]]:
+    """Return the faults, and the DAG files of the workflows that have none."""
+    faults = list(discovery.faults)
+    files: dict[str, bytes] = {}
+    held: dict[str, list[Workflow]] = defaultdict(list)
+    for workflow in (each.workflow for each in discovery.workflows):
+        found = list(_workflow_faults(workflow))
+        if not found:
+            held[workflow.distribution].append(workflow)
+            try:
+                files[f"{workflow.dag_id}.py"] = _rendered(workflow)
+            except (AirflowNodeError, WorkflowError) as error:
+                found.append(Fault(workflow.dag_id, None, str(error)))
+        faults += found
+    faults += _release_faults(discovery.package, held)
+    faults += [fault for name, content in files.items() for fault in _compile_faults(name, content)]
+    for distribution, workflows in held.items():
+        faults += _task_faults(distribution, workflows)
+    return faults, files
+
+
+def _workflow_faults(workflow: Workflow) -> Iterator[Fault]:
+    """Yield what is wrong with one workflow by itself."""
+    where = workflow.dag_id
+    if not workflow.nodes:
+        yield Fault(where, None, "the workflow has no task; add one with add_node")
+    if not PLAIN_NAME.fullmatch(where):
+        yield Fault(where, None, "no file of a release begins with '.' or '-'; begin process_category otherwise")
+    if not _is_releasable(workflow.workflow_version):
+        yield Fault(
+            where,
+            None,
+            f"version {workflow.workflow_version!r} cannot be the version of a wheel (PEP 440); "
+            "set BUILD_VERSION to the version of the release, or leave it unset for 'dev'",
+        )
+    try:
+        known = extras_of(workflow.distribution)
+    except WorkflowError as error:
+        yield Fault(where, None, str(error).removeprefix(f"workflow {workflow.workflow_name!r}: "))
+        return
+    for node in workflow.nodes:
+        for extra in sorted(set(node.pip_extras) - known):
+            choice = f"it has {', '.join(sorted(known))}" if known else "it has none"
+            yield Fault(
+                where, node.name, f"the distribution {workflow.distribution!r} has no extra {extra!r}; {choice}"
+            )
+
+
+def _is_releasable(version: str) -> bool:
+    try:
+        Version(version)
+    except InvalidVersion:
+        return version == "dev"
+    return True
+
+
+def _rendered(workflow: Workflow) -> bytes:
+    """Return the DAG file as it will be but for the digests of the locks, which are not made yet."""
+    return render_dag_file(
+        workflow, locks={node.pip_extras: Lock("requirements.txt", "0" * 64) for node in workflow.nodes}
+    )
+
+
+def _release_faults(package: str, held: dict[str, list[Workflow]]) -> Iterator[Fault]:
+    """Yield a fault where the workflows cannot be one release: one distribution in one version."""
+    if len(held) > 1:
+        places = "; ".join(f"{name}: {workflows[0].dag_id}" for name, workflows in sorted(held.items()))
+        yield Fault(package, None, f"its workflows belong to several distributions ({places}); release each by itself")
+    versions = {workflow.workflow_version: workflow for workflows in held.values() for workflow in workflows}
+    if len(versions) > 1:
+        places = "; ".join(f"{version}: {workflow.dag_id}" for version, workflow in sorted(versions.items()))
+        yield Fault(
+            package,
+            None,
+            f"its workflows have several versions ({places}); leave workflow_version to BUILD_VERSION in all of them",
+        )
+
+
+def _compile_faults(name: str, content: bytes) -> Iterator[Fault]:
+    try:
+        compile(content, name, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        yield Fault(name.removesuffix(".py"), None, f"the exported file does not compile: {error}")
+
+
+def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[Fault]:
+    """Yield the tasks that cannot be imported by name with nothing but what their environments will hold."""
+    users: dict[tuple[str, ...], dict[str, list[tuple[Workflow, Node]]]] = defaultdict(lambda: defaultdict(list))
+    for workflow in workflows:
+        for node in workflow.nodes:
+            users[node.pip_extras][node.entry_point].append((workflow, node))
+    sharers: dict[str, list[tuple[Workflow, Node]]] = defaultdict(list)
+    for extras, tasks in users.items():
+        _LOGGER.info("importing %d tasks with what %s will have", len(tasks), lock_file_name(extras))
+        problems = import_faults(
+            sys.executable,
+            tasks,
+            distribution=distribution,
+            path=[str(Path(entry).absolute()) for entry in sys.path],
+            absent=modules_absent_from(distribution, extras),
+        )
+        for entry_point, problem in problems.items():
+            sharers[problem].append(tasks[entry_point][0])
+    # One import that is wrong, in a module that tasks share, is one thing to mend.
+    for problem, ((workflow, node), *others) in sharers.items():
+        also = ", ".join(sorted({other.name for _, other in others} - {node.name}))
+        yield Fault(workflow.dag_id, node.name, f"{problem}; the same is wrong with {also}" if also else problem)

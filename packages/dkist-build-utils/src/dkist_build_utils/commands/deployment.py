@@ -1,0 +1,112 @@
+"""The commands of ``dkist-build`` for whoever runs Airflow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from dkist_build_utils.commands.table import table
+from dkist_build_utils.deployment import deploy, deployed_versions, undeploy
+from dkist_build_utils.release import differences, find_release
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_DAGS_FOLDER_HELP = "The folder from which Airflow reads DAG files."
+_DAGS_FOLDER = click.option("--dags-folder", type=_FOLDER, required=True, help=_DAGS_FOLDER_HELP)
+
+
+@click.command("deploy")
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
+@_DAGS_FOLDER
+@click.option(
+    "--airflow/--no-airflow",
+    default=None,
+    help="Whether to create missing pools in the Airflow on this machine. [default: where it is installed]",
+)
+def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) -> None:
+    """
+    Bring the version in ARCHIVE into the dags folder.
+
+    The whole of it appears in one step, or nothing does. The manifest is verified, then that the index can give
+    everything that the locks name; a version that is there with
+    the same bytes is left as it is, one with other bytes is refused. Pools that exist are never changed.
+    """
+    done = deploy(archive, dags_folder, airflow=airflow)
+    click.echo(done.path)
+    if not done.is_new:
+        click.echo("the same bytes were there already", err=True)
+    for pool in done.pools_created:
+        click.secho(f"created pool {pool} with one slot; raise it to what the workers can carry", err=True, fg="yellow")
+    if done.pools_needed:
+        click.secho(f"Airflow must have the pools {', '.join(done.pools_needed)}", err=True, fg="yellow")
+
+
+@click.command("undeploy")
+@click.argument("name")
+@_DAGS_FOLDER
+@click.option("--force", is_flag=True, help="Do not ask Airflow whether runs are active.")
+@click.option(
+    "--airflow/--no-airflow",
+    default=None,
+    help="Whether there is an Airflow on this machine to ask. [default: where it is installed]",
+)
+def undeploy_command(name: str, *, dags_folder: Path, force: bool, airflow: bool | None) -> None:
+    """
+    Remove the version NAME from the dags folder.
+
+    NAME is <distribution>_<version>, as 'list' shows it. Refused while one of its runs is queued or running, and
+    where there is no Airflow to ask.
+    """
+    click.echo(undeploy(name, dags_folder, force=force, airflow=airflow))
+
+
+@click.command("list")
+@_DAGS_FOLDER
+def list_command(*, dags_folder: Path) -> None:
+    """Show the versions in the dags folder, with age and size."""
+    versions = deployed_versions(dags_folder)
+    rows = (
+        (
+            version.name,
+            str(len(version.dag_ids)),
+            _age(time.time() - version.deployed_at),
+            _size(version.size_bytes),
+            "ok" if version.damage is None else "damaged",
+        )
+        for version in versions
+    )
+    click.echo(table(("VERSION", "DAGS", "AGE", "SIZE", "STATE"), rows))
+    for version in versions:
+        if version.damage is not None:
+            click.secho(version.damage, err=True, fg="red")
+
+
+@click.command("diff")
+@click.argument("old")
+@click.argument("new")
+@click.option("--dags-folder", type=_FOLDER, help=f"{_DAGS_FOLDER_HELP} OLD and NEW may be names of versions there.")
+def diff_command(old: str, new: str, *, dags_folder: Path | None) -> None:
+    """
+    Show what changed from OLD to NEW.
+
+    Tasks, edges, queues, retries and locked packages are compared. OLD and NEW are each a release folder, an
+    archive, or the name of a deployed version.
+    """
+    changes = differences(find_release(old, dags_folder), find_release(new, dags_folder))
+    for change in changes:
+        colour = "green" if change.old is None else "red" if change.new is None else "yellow"
+        click.secho(str(change), fg=colour)
+    click.echo(f"{len(changes)} changes", err=True)
+
+
+def _age(seconds: float) -> str:
+    """Return a time span in the largest unit of which there are two or more."""
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024**2:.1f} MiB" if count >= 1024**2 else f"{count / 1024:.1f} KiB"

@@ -1,0 +1,229 @@
+"""The command ``dkist-build``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dkist_build_utils.__about__ import __version__
+from dkist_build_utils.checks import Validation, validation_of
+from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
+from dkist_build_utils.commands.table import table
+from dkist_build_utils.errors import BuildError
+from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, tree
+from dkist_build_utils.release import archive, export, replace_file
+from dkist_workflow import WorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Progress(logging.Handler):
+    """Say on standard error what goes on, warnings in yellow."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        is_warning = record.levelno >= logging.WARNING
+        text = f"{'warning: ' if is_warning else ''}{record.getMessage()}"
+        click.secho(text, err=True, fg="yellow" if is_warning else None, dim=not is_warning)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(context: click.Context, *, debug: bool) -> None:
+    """
+    From a package of workflows to a deployed version.
+
+    A build pipeline runs validate, export and archive; where Airflow is, deploy brings the archive in.
+
+    Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
+    """
+    logger = logging.getLogger("dkist_build_utils")
+    logger.handlers = [_Progress()]
+    logger.setLevel(logging.INFO)
+    context.with_resource(_errors_in_short(debug=debug))
+
+
+@contextmanager
+def _errors_in_short(*, debug: bool) -> Iterator[None]:
+    """Turn what can go wrong into a message on standard error and exit status 1."""
+    try:
+        yield
+    except (BuildError, WorkflowError, OSError) as error:
+        if debug:
+            raise
+        click.secho(f"error: {error}", err=True, fg="red")
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("package")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
+@click.option(
+    "--airflow/--no-airflow",
+    default=None,
+    help="Whether to load the files in a real Airflow. [default: where it is installed]",
+)
+def validate(package: str, *, as_json: bool, airflow: bool | None) -> None:
+    """
+    Report every fault of the workflows in PACKAGE at once.
+
+    PACKAGE is the dotted name of an importable package whose public modules hold Workflow objects, for example
+    'my_instrument.workflows'.
+    """
+    validation = validation_of(package, airflow=airflow)
+    if as_json:
+        click.echo(json.dumps(_validation_object(validation), indent=1))
+    else:
+        for fault in validation.faults:
+            click.secho(str(fault), err=True, fg="red")
+        if not validation.faults:
+            click.echo(table(("DAG", "TASKS", "QUEUES", "EXTRAS", "FOUND AS"), _validation_rows(validation)))
+        asked = "loaded in Airflow" if validation.is_loaded_in_airflow else "not loaded in Airflow"
+        click.echo(f"{len(validation.workflows)} workflows, {len(validation.faults)} faults; {asked}", err=True)
+    sys.exit(1 if validation.faults else 0)
+
+
+def _validation_rows(validation: Validation) -> Iterator[tuple[str, ...]]:
+    for found in validation.workflows:
+        nodes = found.workflow.nodes
+        yield (
+            found.workflow.dag_id,
+            str(len(nodes)),
+            ", ".join(sorted({node.resource_queue.value for node in nodes})),
+            ", ".join(sorted({extra for node in nodes for extra in node.pip_extras})) or "-",
+            ", ".join(found.places),
+        )
+
+
+def _validation_object(validation: Validation) -> dict[str, Any]:
+    return {
+        "package": validation.package,
+        "is_valid": not validation.faults,
+        "is_loaded_in_airflow": validation.is_loaded_in_airflow,
+        "workflows": [
+            {
+                "dag_id": found.workflow.dag_id,
+                "places": list(found.places),
+                "tasks": [node.name for node in found.workflow.nodes],
+            }
+            for found in validation.workflows
+        ],
+        "faults": [{"where": fault.where, "task": fault.task, "problem": fault.problem} for fault in validation.faults],
+    }
+
+
+@cli.command("export")
+@click.argument("package")
+@click.option("--version", help="The version of the release. [default: BUILD_VERSION, then dev]")
+@click.option("--output", type=_FOLDER, default=Path(), help="Where to make the release folder. [default: here]")
+@click.option(
+    "--find-links", type=_FOLDER, multiple=True, help="A folder with wheels that are not published yet; repeatable."
+)
+@click.option("--python", metavar="X.Y", help="The Python of the workers. [default: that of the locks, then this one]")
+@click.option("--python-platform", metavar="P", help="Their platform, as uv names it: x86_64-manylinux_2_28, ...")
+@click.option(
+    "--upgrade-locks", is_flag=True, help="Resolve every lock again; locks that are there are kept otherwise."
+)
+@click.option(
+    "--no-lock",
+    is_flag=True,
+    help="Lock nothing: workers resolve and install, unhashed, what the requirements mean on that day.",
+)
+def export_command(
+    package: str,
+    *,
+    version: str | None,
+    output: Path,
+    find_links: tuple[Path, ...],
+    python: str | None,
+    python_platform: str | None,
+    upgrade_locks: bool,
+    no_lock: bool,
+) -> None:
+    """
+    Write the release folder of PACKAGE.
+
+    It holds DAG files, locks, pools and a manifest. Prints the path of the folder, <distribution>_<version>. It is
+    replaced as a whole; on any fault nothing changes.
+    """
+    if no_lock and upgrade_locks:
+        raise click.UsageError("--no-lock and --upgrade-locks exclude each other")
+    folder = export(
+        package,
+        output,
+        version=version,
+        find_links=find_links,
+        python=python,
+        python_platform=python_platform,
+        upgrade_locks=upgrade_locks,
+        lock=not no_lock,
+    )
+    click.echo(folder)
+
+
+@cli.command("archive")
+@click.argument("folder", type=_FOLDER)
+def archive_command(folder: Path) -> None:
+    """
+    Pack the release FOLDER into FOLDER.tar.gz.
+
+    Prints the path of the archive. The same folder gives the same bytes on any machine and any day.
+    """
+    click.echo(archive(folder))
+
+
+@cli.command()
+@click.argument("package", metavar="PACKAGE[:WORKFLOW]")
+@click.option("--format", "form", type=click.Choice(["tree", "mermaid"]), default="tree", show_default=True)
+@click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
+def graph(package: str, *, form: str, output: Path | None) -> None:
+    """
+    Draw the workflows of PACKAGE for people.
+
+    All of them, or the one of a name; as a tree for a terminal, or a Mermaid flowchart for a README; queues, extras
+    and retries are shown.
+    """
+    package, _, name = package.partition(":")
+    workflows = named_workflows(package, name or None)
+    text = mermaid(workflows) if form == "mermaid" else "\n\n".join(map(tree, workflows))
+    _say(text, output)
+
+
+@cli.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
+def timeline(folder: Path, *, output: Path | None) -> None:
+    """
+    Draw the tasks of a run over time.
+
+    The drawing is a web page complete in itself. FOLDER is the one that DKIST_SPAN_FOLDER named when the tasks ran.
+    """
+    _say(render_timeline(folder), output)
+
+
+def _say(text: str, output: Path | None) -> None:
+    """Print a text, or write it to a file."""
+    if output is None:
+        click.echo(text)
+    else:
+        replace_file(output, f"{text}\n".encode())
+
+
+for command in (deploy_command, undeploy_command, list_command, diff_command):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli.main(prog_name="dkist-build")

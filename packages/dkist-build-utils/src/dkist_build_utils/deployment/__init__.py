@@ -1,0 +1,13 @@
+"""Versions in Airflow's dags folder: bring one in, list them, take one out."""
+
+from __future__ import annotations
+
+from dkist_build_utils.deployment.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
+
+__all__ = [
+    "Deployed",
+    "DeployedVersion",
+    "deploy",
+    "deployed_versions",
+    "undeploy",
+]

@@ -1,0 +1,140 @@
+"""A folder that appears, or is replaced, as a whole."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from dkist_build_utils.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_SUFFIX = ".partial"
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """
+    Return the files of a flat folder by name; Python's ``__pycache__`` is passed over.
+
+    Raises
+    ------
+    BuildError
+        The folder holds something else than regular files, or cannot be read.
+    """
+    files = {}
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.name == "__pycache__":
+                continue
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise BuildError(f"{folder}: {path.name!r} is not a regular file; a release folder holds nothing else")
+            files[path.name] = path.read_bytes()
+    except OSError as error:
+        raise BuildError(f"{folder} cannot be read: {error.strerror}") from error
+    return files
+
+
+def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
+    """
+    Have a folder hold exactly these files.
+
+    A reader sees the folder that was there, or the new one. Where the file system can exchange two folders (every local
+    one of Linux can) there is no moment without either; elsewhere, on NFS for example, there is one, between two
+    renames. Whatever interrupts the writing leaves what was there.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with staged_folder(target.parent, target.name, files) as staged:
+        if not target.exists():
+            staged.rename(target)
+        elif not _exchange(staged, target):
+            aside = staged.with_name(f"{staged.name}-old{_SUFFIX}")
+            target.rename(aside)
+            try:
+                staged.rename(target)
+            except OSError:
+                aside.rename(target)
+                raise
+            shutil.rmtree(aside)
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Have a file hold these bytes: a reader sees what was there, or the whole of it."""
+    partial = target.with_name(f".{secrets.token_hex(8)}{_SUFFIX}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> Iterator[Path]:
+    """
+    Write files to a hidden folder in ``parent``, for its user to rename; what is there afterwards is removed.
+
+    Such folders of processes that were killed are removed first.
+    """
+    remove_leftovers(parent, name)
+    staged = parent / f".{name}.{secrets.token_hex(8)}{_SUFFIX}"
+    staged.mkdir()
+    handle = os.open(staged, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # NFS locks no folders: there, what a killed process left is left
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for file_name, content in files.items():
+            with (staged / file_name).open("xb") as file:
+                file.write(content)
+        yield staged
+    finally:
+        os.close(handle)
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def remove_leftovers(parent: Path, name: str) -> None:
+    """Remove the hidden folders of processes that were killed while they wrote the folder ``name``."""
+    for leftover in parent.glob(f".{name}.*{_SUFFIX}"):
+        try:
+            handle = os.open(leftover, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(leftover, ignore_errors=True)
+        except OSError:  # its writer lives
+            continue
+        finally:
+            os.close(handle)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the disk hold a folder and its files, so that not even a power cut leaves half of them."""
+    for path in (*folder.iterdir(), folder):
+        flush(path)
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step; False where the system or the file system cannot."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return False
+    status: int = function(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
+    return status == 0

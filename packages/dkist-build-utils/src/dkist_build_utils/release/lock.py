@@ -1,0 +1,167 @@
+"""Locks: requirements with hashes from which a worker makes the environment of a task."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from dkist_build_utils.checks import TASK_REQUIREMENT
+from dkist_build_utils.errors import BuildError
+from dkist_build_utils.names import lock_file_name
+from dkist_build_utils.programs import find_links_options, run_uv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class LockRequest:
+    """What a lock is to hold."""
+
+    distribution: str
+    """The instrument distribution."""
+    version: str
+    """The version of the workflows; ``dev`` takes whatever wheel there is."""
+    extras: tuple[str, ...]
+    """Extras of the distribution: normalised, sorted."""
+    python: str
+    """The Python of the workers, ``X.Y``."""
+    python_platform: str | None
+    """The platform of the workers, as uv names it; None for this machine's."""
+
+    @property
+    def file_name(self) -> str:
+        """The name of the lock in a release folder."""
+        return lock_file_name(self.extras)
+
+    @property
+    def name(self) -> str:
+        """The distribution with its extras."""
+        return f"{self.distribution}[{','.join(self.extras)}]" if self.extras else self.distribution
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One distribution in a lock."""
+
+    version: str
+    """Its only version."""
+    sha256: frozenset[str]
+    """The digests of the files that may be installed."""
+
+
+def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> bytes:
+    """
+    Resolve a lock: wheels only, each with the hashes that its index, or the file itself, has now.
+
+    Parameters
+    ----------
+    request
+        What it is to hold.
+    find_links
+        Folders with wheels that are not published yet.
+
+    Raises
+    ------
+    UvError
+        There is no solution, in the resolver's own words.
+    BuildError
+        A requirement names a file or an address, which no index could give to a worker.
+    """
+    platform = () if request.python_platform is None else ("--python-platform", request.python_platform)
+    text = run_uv(
+        *("pip", "compile", "-", "--quiet", "--generate-hashes", "--only-binary", ":all:"),
+        *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-build-options"),
+        *("--no-python-downloads", "--no-sources", "--python", sys.executable),
+        *("--python-version", request.python, *platform, *find_links_options(find_links)),
+        standard_input=f"{_instrument_requirement(request, find_links)}\n{TASK_REQUIREMENT}\n",
+    )
+    content = text.encode()
+    locked_pins(content)
+    return content
+
+
+def locked_pins(content: bytes) -> dict[str, Pin]:
+    """
+    Return what a lock pins, by the name of the distribution.
+
+    Raises
+    ------
+    BuildError
+        A line is not ``name==version`` with SHA-256 hashes: an option, a file, an address or a requirement that is
+        not exact, with which a worker would install something else than what was released.
+    """
+    pins: dict[str, Pin] = {}
+    # An encoding error is the same fault as any other stray byte.
+    text = content.decode("utf-8", errors="replace").replace("\\\n", " ")
+    for line in filter(None, map(str.strip, text.splitlines())):
+        stated, *hashes = re.split(r"\s+(?=--)", line)
+        try:
+            requirement = Requirement(stated)
+        except InvalidRequirement:
+            raise BuildError(f"{line[:200]!r} is not a pinned requirement") from None
+        specifiers = list(requirement.specifier)
+        is_exact = len(specifiers) == 1 and specifiers[0].operator == "==" and "*" not in specifiers[0].version
+        if requirement.url or not is_exact:
+            raise BuildError(
+                f"{stated[:200]!r} is not pinned to one version of a wheel that an index could give to a worker"
+            )
+        if not hashes or not all(map(_HASH.fullmatch, hashes)):
+            raise BuildError(f"{stated!r} has no SHA-256 hash, or something else beside it")
+        pins[canonicalize_name(requirement.name)] = Pin(
+            specifiers[0].version, frozenset(each.rpartition(":")[2] for each in hashes)
+        )
+    return pins
+
+
+def stale_reason(content: bytes, request: LockRequest, find_links: Sequence[Path]) -> str | None:
+    """Return why a lock that exists is not one for a request, as far as its text tells; None if it is."""
+    try:
+        pins = locked_pins(content)
+    except BuildError as error:
+        return str(error)
+    for required in (request.distribution, "dkist-task"):
+        if required not in pins:
+            return f"it does not hold {required!r}"
+    locked = pins[request.distribution].version
+    if request.version != "dev" and Version(locked) != Version(request.version):
+        return f"it holds {request.distribution!r} {locked}, not {request.version}"
+    for wheel, name, version in _wheels(find_links):
+        # uv may have the wheel that was locked in its cache, where no worker would find it.
+        pin = pins.get(name)
+        if pin is not None and Version(pin.version) == version and digest(wheel.read_bytes()) not in pin.sha256:
+            return f"{wheel} has other bytes than the wheel that it locks"
+    return None
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hexadecimal."""
+    return sha256(content).hexdigest()
+
+
+def _instrument_requirement(request: LockRequest, find_links: Sequence[Path]) -> str:
+    if request.version != "dev":
+        return f"{request.name}=={request.version}"
+    found = [version for _, name, version in _wheels(find_links) if name == request.distribution]
+    # Without the pin, a final release on the index would win over the wheel that was just built.
+    return f"{request.name}=={max(found)}" if found else request.name
+
+
+def _wheels(folders: Sequence[Path]) -> Iterator[tuple[Path, str, Version]]:
+    """Yield the path, distribution and version of each wheel in some folders."""
+    for wheel in (wheel for folder in folders for wheel in sorted(folder.glob("*.whl"))):
+        try:
+            name, version, _, _ = parse_wheel_filename(wheel.name)
+        except InvalidWheelFilename:
+            continue  # uv passes over it as well
+        yield wheel, name, version

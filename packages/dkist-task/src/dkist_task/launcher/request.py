@@ -1,0 +1,131 @@
+"""What the launcher was asked for: from arguments and environment to a class and a run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from dkist_task.errors import RequestError
+from dkist_task.identity import TaskIdentity, try_number_from
+from dkist_task.task import TaskBase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Request:
+    """A task of a run, to be run or rolled back."""
+
+    action: str
+    """``run`` or ``rollback``."""
+
+    module_name: str
+    """Dotted name of the module that holds the task's class."""
+
+    class_name: str
+    """Name of the class within the module."""
+
+    identity: TaskIdentity
+    """Which task of which run."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(message)
+
+
+def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Request:
+    """Return what `arguments` ask for, completed from `environment`.
+
+    Raises
+    ------
+    RequestError
+        Where something is missing or unusable.
+    """
+    parser = _Parser(
+        prog="python -m dkist_task",
+        description="Run or roll back one task.",
+        allow_abbrev=False,
+        # A width that is given saves the import of what would find it out.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+    )
+    parser.add_argument("action", choices=["run", "rollback"])
+    parser.add_argument("task", nargs="?", metavar="MODULE:CLASS", help="the task's class [DKIST_TASK]")
+    parser.add_argument("--recipe-run-id", metavar="N", help="a positive integer [DKIST_RECIPE_RUN_ID]")
+    parser.add_argument("--workflow-name", metavar="NAME", help="[DKIST_WORKFLOW_NAME]")
+    parser.add_argument("--workflow-version", metavar="VERSION", help="[DKIST_WORKFLOW_VERSION]")
+    given = parser.parse_args(arguments)
+
+    def required(value: str | None, variable: str, what: str) -> str:
+        value = environment.get(variable, "") if value is None else value
+        if not value:
+            raise RequestError(f"no {what}: give it as an argument or set {variable}")
+        return value
+
+    module_name, class_name = _entry_point(required(given.task, "DKIST_TASK", "task (MODULE:CLASS)"))
+    return Request(
+        action=given.action,
+        module_name=module_name,
+        class_name=class_name,
+        identity=TaskIdentity(
+            recipe_run_id=_recipe_run_id(
+                required(given.recipe_run_id, "DKIST_RECIPE_RUN_ID", "recipe run id (--recipe-run-id)")
+            ),
+            workflow_name=required(given.workflow_name, "DKIST_WORKFLOW_NAME", "workflow name (--workflow-name)"),
+            workflow_version=required(
+                given.workflow_version, "DKIST_WORKFLOW_VERSION", "workflow version (--workflow-version)"
+            ),
+            task_name=class_name,
+            try_number=try_number_from(environment.get("DKIST_TRY_NUMBER", "")),
+        ),
+    )
+
+
+def task_class_from(request: Request) -> type[TaskBase]:
+    """Import and return the class that `request` names.
+
+    Raises
+    ------
+    RequestError
+        Where there is no such module or class, or the class is no task. What the module itself raises on import passes.
+    """
+    module_name, class_name = request.module_name, request.class_name
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise RequestError(f"no module {module_name!r}: {error}") from error
+    found = getattr(module, class_name, None)
+    if found is None:
+        place = getattr(module, "__file__", None) or "which has no file"
+        raise RequestError(f"no class {class_name!r} in module {module_name!r} ({place})")
+    if not (isinstance(found, type) and issubclass(found, TaskBase)):
+        raise RequestError(f"{module_name}:{class_name} is not a TaskBase: a task is a subclass of dkist_task.TaskBase")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise RequestError(f"{module_name}:{class_name} cannot be run: it does not define {missing}")
+    return found
+
+
+def _entry_point(text: str) -> tuple[str, str]:
+    """Return module and class of ``MODULE:CLASS``."""
+    module_name, colon, class_name = text.partition(":")
+    if not (colon and class_name.isidentifier() and all(part.isidentifier() for part in module_name.split("."))):
+        raise RequestError(f"{text!r} is not MODULE:CLASS, such as instrument.tasks:Calibrate")
+    return module_name, class_name
+
+
+def _recipe_run_id(text: str) -> int:
+    """Return the number that `text` spells in ASCII digits and nothing else."""
+    if not re.fullmatch(r"0*[1-9][0-9]{0,999}", text):
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise RequestError(f"recipe run id {shown!r} is not a positive integer (digits 0-9 only)")
+    return int(text)

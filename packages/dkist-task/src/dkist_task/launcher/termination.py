@@ -1,0 +1,167 @@
+"""SIGTERM, as a task meets it: once, as an exception, with time to clean up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from dkist_task.outcome import TaskTerminated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+PATIENCE_SECONDS = 1.0
+"""How long a task may take to unwind before its open spans are sent without waiting for it: a SIGKILL may follow."""
+
+LOOK_SECONDS = 0.25
+"""How often the watcher looks whether the task unwinds."""
+
+
+class Termination:
+    """Turns the first SIGTERM into one `TaskTerminated` in the main thread; later ones change nothing.
+
+    Python runs a handler between two instructions of the main thread, so native code that takes long delays it. A
+    thread that the signal wakes at once sends what is known by then.
+
+    Parameters
+    ----------
+    send_open_spans : callable
+        Called where spans cannot wait to be ended by the code inside them: in the watcher thread, where the task has
+        not unwound after `PATIENCE_SECONDS`; and in a forked child, which the signal is to end at once.
+    """
+
+    def __init__(self, send_open_spans: Callable[[], None]) -> None:
+        self.is_received = False
+        """Whether SIGTERM came before the task's outcome was decided."""
+        self._send_open_spans = send_open_spans
+        self._is_held = False
+        self._is_due = False
+        self._is_installed = False
+        self._process_id = os.getpid()
+        self._decided = threading.Event()
+        self._raised: Callable[[], TaskTerminated | None] = lambda: None
+
+    def install(self) -> None:
+        """Take over SIGTERM, unless somebody has or this is not the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            return
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        # The pipe is shared with forked children: their signals must not wake the parent's watcher.
+        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+        signal.signal(signal.SIGTERM, self._handle)
+        self._is_installed = True
+        threading.Thread(target=self._watch, args=(reader,), name="dkist-task-termination", daemon=True).start()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Put SIGTERM off to the end of the block."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        if self._is_due:
+            self._raise()
+
+    def let_clean_up(self) -> None:
+        """From here on a SIGTERM is noted and raises no more: the task's ``__exit__`` is not to be broken off."""
+        self._is_held = True
+
+    def decide(self) -> None:
+        """From here on signals are ignored: how the task ended is settled and the process about to end by itself."""
+        self._decided.set()
+        if self._is_installed:
+            # Not by a handler: the interpreter's last act would give its signal back to the default.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+
+    def _handle(self, _signal_number: int, frame: FrameType | None) -> None:
+        """Raise in the main thread, once."""
+        if os.getpid() != self._process_id:
+            self._send_open_spans()  # in a forked child, which is ended as it would be without this handler
+            die_of_sigterm()
+        if self._decided.is_set():
+            return
+        is_lost = self.is_received and not self._is_held and not self._is_due and self._raised() is None
+        if self.is_received and not is_lost:
+            return
+        self.is_received = True
+        if self._is_held:
+            self._is_due = True
+        elif has_cancelled_event_loop(frame):
+            asked = TaskTerminated("SIGTERM")
+            self._raised = lambda: asked
+        else:
+            self._raise()
+
+    def _raise(self) -> NoReturn:
+        """Raise `TaskTerminated` and remember it without keeping it alive."""
+        self._is_due = False
+        error = TaskTerminated("SIGTERM")
+        self._raised = weakref.ref(error)
+        try:
+            raise error
+        finally:
+            del error
+
+    def _watch(self, reader: int) -> None:
+        """Wait for SIGTERM, then see to it that the task unwinds or that its spans are sent."""
+        while (woken_by := os.read(reader, 1)) and signal.SIGTERM not in woken_by:
+            pass  # another signal that the task handles
+        if self._decided.wait(PATIENCE_SECONDS):
+            return
+        self._send_open_spans()
+        while not self._decided.wait(LOOK_SECONDS):
+            if self.is_received and not self._is_held and self._raised() is None:
+                # A destructor or a bare "except" has swallowed it: the handler raises it again.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def has_cancelled_event_loop(frame: FrameType | None) -> bool:
+    """Cancel the tasks of `asyncio` where a signal interrupted its loop, and tell whether that was so.
+
+    An exception between two steps of the loop would lose one of them, and with it whoever waits for that task.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or frame is None or not str(frame.f_globals.get("__name__")).startswith("asyncio."):
+        return False
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    for task in asyncio.all_tasks(loop):
+        loop.call_soon_threadsafe(task.cancel)
+    return True
+
+
+def send_spans_before_death(send_open_spans: Callable[[], None]) -> None:
+    """Have SIGTERM end this process as ever, once `send_open_spans` was called."""
+
+    def handle(_signal_number: int, _frame: FrameType | None) -> None:
+        send_open_spans()
+        die_of_sigterm()
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, handle)
+
+
+def die_of_sigterm() -> NoReturn:
+    """End this process as SIGTERM ends one that does not handle it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue  # nobody reads it any more
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(128 + signal.SIGTERM)  # not reached, unless SIGTERM is blocked

@@ -1,0 +1,188 @@
+"""The base class of every task."""
+
+from __future__ import annotations
+
+import functools
+import os
+from abc import ABC, abstractmethod
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+from opentelemetry import trace
+
+from dkist_task.identity import TaskIdentity, try_number_from
+from dkist_task.telemetry import TRACER_NAME, open_span, run_context, task_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from opentelemetry.metrics import Meter
+    from opentelemetry.util.types import AttributeValue
+
+STAGES = ("pre_run", "run", "post_run", "rollback")
+"""The methods that run in a span of their own."""
+
+_UNDONE = (AsyncGeneratorType, CoroutineType, GeneratorType)
+"""What a method returns that has only been called, and not done any of its work."""
+
+
+class TaskBase(ABC):
+    """One step of a workflow.
+
+    A subclass provides `run`, and `pre_run`, `post_run`, `rollback` or ``__exit__`` where it needs them; none of them
+    has to call its parent's for the framework's sake.
+
+    Parameters
+    ----------
+    recipe_run_id : int
+        The recipe run that is processed, 1 or more.
+    workflow_name : str
+        The workflow that this task is part of.
+    workflow_version : str
+        The version of that workflow.
+
+    Examples
+    --------
+    >>> class Greet(TaskBase):
+    ...     def run(self) -> None:
+    ...         with self.telemetry_span("say"):
+    ...             print(f"hello from {self.task_name} of run {self.recipe_run_id}")
+    >>> with Greet(recipe_run_id=1, workflow_name="demo", workflow_version="1.0.0") as task:
+    ...     task()
+    hello from Greet of run 1
+    """
+
+    retries: ClassVar[int] = 0
+    """How often the engine runs the task again after a failure."""
+
+    retry_delay_seconds: ClassVar[float] = 60
+    """How long the engine waits before it does."""
+
+    timeout_seconds: ClassVar[float | None] = None
+    """How long the engine lets one attempt take, None for no limit."""
+
+    def __init__(self, recipe_run_id: int, workflow_name: str, workflow_version: str) -> None:
+        self.recipe_run_id = recipe_run_id
+        self.workflow_name = workflow_name
+        self.workflow_version = workflow_version
+        self.task_name = type(self).__name__
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give each stage its span here, so that no override has to call its parent for it."""
+        super().__init_subclass__(**kwargs)
+        for name in (*STAGES, "__call__"):
+            method = getattr(cls, name)
+            if isinstance(method, FunctionType) and not hasattr(method, "_is_told"):
+                setattr(cls, name, _told(name, method))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return None
+
+    def __call__(self) -> None:
+        """Do the work: `pre_run`, `run` and `post_run`."""
+        self.pre_run()
+        self.run()
+        self.post_run()
+
+    def pre_run(self) -> None:  # noqa: B027 an optional step, so not abstract
+        """Prepare the work; does nothing unless overridden."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Do the work."""
+
+    def post_run(self) -> None:  # noqa: B027 an optional step, so not abstract
+        """Finish the work; does nothing unless overridden."""
+
+    def rollback(self) -> None:  # noqa: B027 an optional step, so not abstract
+        """Undo the work of an earlier attempt; does nothing unless overridden."""
+
+    @property
+    def tracer(self) -> trace.Tracer:
+        """The OpenTelemetry tracer of this task."""
+        return trace.get_tracer(TRACER_NAME)
+
+    @property
+    def meter(self) -> Meter:
+        """The OpenTelemetry meter of this task, for instruments of its own."""
+        from opentelemetry import metrics
+
+        return metrics.get_meter(TRACER_NAME)
+
+    def telemetry_span(
+        self, name: str, attributes: dict[str, AttributeValue] | None = None
+    ) -> AbstractContextManager[trace.Span]:
+        """Return a context manager that measures its block in a span.
+
+        Parameters
+        ----------
+        name : str
+            What the block does, the same for every run.
+        attributes : dict, optional
+            What tells this block from others of the name.
+        """
+        return open_span(str(name), attributes=attributes, context=run_context(lambda: identity_of(self)))
+
+
+def identity_of(task: TaskBase) -> TaskIdentity:
+    """Return which task of which run `task` is."""
+    return TaskIdentity(
+        task.recipe_run_id,
+        task.workflow_name,
+        task.workflow_version,
+        task.task_name,
+        try_number_from(os.environ.get("DKIST_TRY_NUMBER", "")),
+    )
+
+
+def is_told_by_launcher(task: TaskBase) -> None:
+    """Mark `task` as one whose run the launcher tells, so that its call does not tell it again."""
+    task.__dict__["_is_launched"] = True
+
+
+def _told(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` such that telemetry tells of it; a parent's, called by its override, is not told again."""
+
+    @functools.wraps(method)
+    def told(self: TaskBase, *args: Any, **kwargs: Any) -> Any:
+        open_names: set[str] = self.__dict__.setdefault("_told_names", set())
+        if name in open_names or (name == "__call__" and "_is_launched" in self.__dict__):
+            return method(self, *args, **kwargs)
+        open_names.add(name)
+        try:
+            with task_run(identity_of(self)) if name == "__call__" else _stage_span(self, name):
+                result = method(self, *args, **kwargs)
+                if isinstance(result, _UNDONE):
+                    _refuse_undone(self, name, result)
+                return result
+        finally:
+            open_names.discard(name)
+
+    told.__dict__["_is_told"] = True
+    return told
+
+
+def _refuse_undone(task: TaskBase, name: str, result: Any) -> NoReturn:
+    """Raise for a method that would otherwise be a success without having done anything."""
+    if isinstance(result, CoroutineType):
+        result.close()  # or Python warns that nobody awaited it
+    raise TypeError(
+        f"{task.task_name}.{name} returned a {type(result).__name__}, so none of its work was done: "
+        "define it without 'async' and 'yield', and call asyncio.run in it where it needs a loop"
+    )
+
+
+def _stage_span(task: TaskBase, stage: str) -> AbstractContextManager[trace.Span]:
+    """Return a span for a stage of `task`."""
+    kind = type(task)
+    return task.telemetry_span(stage, {"code.function.name": f"{kind.__module__}.{kind.__qualname__}.{stage}"})

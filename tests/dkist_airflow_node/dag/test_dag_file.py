@@ -1,0 +1,291 @@
+"""The file that gives Airflow a workflow, and the DAG that load() returns."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import hashlib
+import importlib.util
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file, task_script
+from dkist_task import TaskBase
+from dkist_workflow import ResourceQueue, Workflow, WorkflowError
+
+
+class Count(enum.IntEnum):
+    """A number that does not print as one."""
+
+    TWO = 2
+
+
+class Parse(TaskBase):
+    """A task of all defaults."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+class Dark(TaskBase):
+    """A task with every setting."""
+
+    retries = Count.TWO
+    retry_delay_seconds = 1.5
+    timeout_seconds = 3600
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+class Gain(TaskBase):
+    """A task beside another."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+class Calibrate(TaskBase):
+    """A task after two others."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+def make_workflow(**changes: Any) -> Workflow:
+    """Return a workflow with a fan-out, a fan-in, a queue and extras."""
+    settings: dict[str, Any] = {
+        "process_category": "vbi",
+        "process_name": "l0_to_l1",
+        "workflow_package": "dkist_workflow",
+        "workflow_version": "1.2.3",
+        "tags": ["night's watch"],
+    }
+    workflow = Workflow(**(settings | changes))
+    workflow.add_node(task=Parse)
+    workflow.add_node(task=Dark, upstreams=Parse, resource_queue=ResourceQueue.HIGH_MEMORY)
+    workflow.add_node(task=Gain, upstreams=Parse, pip_extras=["quality", "movie"])
+    workflow.add_node(task=Calibrate, upstreams=[Dark, Gain])
+    return workflow
+
+
+@pytest.fixture
+def import_file(tmp_path: Path) -> Iterator[Callable[[bytes], ModuleType]]:
+    """Return a function that writes a DAG file and imports it, as Airflow does."""
+
+    def load(content: bytes) -> ModuleType:
+        path = tmp_path / "exported.py"
+        path.write_bytes(content)
+        spec = importlib.util.spec_from_file_location("exported", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.modules.pop("exported", None)
+
+
+def facts(dag: Any) -> dict[str, Any]:
+    """Return all that a DAG is made of, as plain values."""
+    return {
+        "dag_id": dag.dag_id,
+        "description": dag.description,
+        "tags": dag.tags,
+        "schedule": dag.schedule,
+        "catchup": dag.catchup,
+        "paused": dag.is_paused_upon_creation,
+        "max_active_runs": dag.max_active_runs,
+        "has_callback": dag.has_on_failure_callback,
+        "params": {name: dag.params.get_param(name).dump() for name in dag.params},
+        "tasks": {
+            task.task_id: {
+                name: getattr(task, name)
+                for name in (
+                    "append_env",
+                    "bash_command",
+                    "do_xcom_push",
+                    "env",
+                    "execution_timeout",
+                    "owner",
+                    "pool",
+                    "queue",
+                    "retries",
+                    "retry_delay",
+                    "skip_on_exit_code",
+                    "upstream_task_ids",
+                )
+            }
+            | {"has_callback": bool(task.on_failure_callback), "type": type(task)}
+            for task in dag.tasks
+        },
+    }
+
+
+def test_loaded_dag_equals_the_exported_one(import_file: Callable[[bytes], ModuleType], tmp_path: Path) -> None:
+    """Tasks, commands, environment, retries, queues, edges: load() and the file tell the same."""
+    workflow = make_workflow()
+    exported = import_file(workflow.export(tmp_path).read_bytes()).dag
+    assert facts(workflow.load()) == facts(exported)
+
+
+def test_dag_is_what_the_contract_says() -> None:
+    """Every setting that another system relies on is there."""
+    told = facts(make_workflow().load())
+    assert told["dag_id"] == "vbi_l0_to_l1_1.2.3"
+    assert told["tags"] == {"vbi", "l0_to_l1", "vbi_l0_to_l1", "1.2.3", "night's watch"}
+    assert (told["schedule"], told["catchup"], told["paused"]) == (None, False, False)
+    assert told["max_active_runs"] == 100
+    assert told["has_callback"]
+    schema = told["params"]["recipe_run_id"]["__class"], told["params"]["recipe_run_id"]
+    assert schema[1]["schema"]["type"] == "integer"
+    assert schema[1]["schema"]["minimum"] == 1
+    assert schema[1]["value"] is None
+    dark, gain = told["tasks"]["Dark"], told["tasks"]["Gain"]
+    assert (dark["retries"], dark["retry_delay"].total_seconds()) == (2, 1.5)
+    assert dark["execution_timeout"].total_seconds() == 3600
+    assert (dark["queue"], dark["pool"]) == ("high_memory", "high_memory_pool")
+    assert (gain["queue"], gain["pool"], gain["execution_timeout"]) == ("default", "default_pool", None)
+    assert told["tasks"]["Calibrate"]["upstream_task_ids"] == {"Dark", "Gain"}
+    for task in told["tasks"].values():
+        assert task["bash_command"] == task_script()
+        assert (task["append_env"], task["do_xcom_push"]) == (True, False)
+        assert not task["skip_on_exit_code"]
+        assert task["owner"] == "DKIST Data Center"
+        assert task["has_callback"]
+    assert gain["env"] == {
+        "DKIST_TASK": f"{__name__}:Gain",
+        "DKIST_REQUIREMENT": "dkist-workflow[movie,quality]==1.2.3",
+        "DKIST_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "DKIST_WORKFLOW_NAME": "vbi_l0_to_l1",
+        "DKIST_WORKFLOW_VERSION": "1.2.3",
+        "DKIST_RECIPE_RUN_ID": "{{ params.recipe_run_id | int }}",
+        "DKIST_TRY_NUMBER": "{{ ti.try_number }}",
+        "TRACEPARENT": "{{ (ti.context_carrier | default({}, true)).get('traceparent') | default('', true) }}",
+        "TRACESTATE": "{{ (ti.context_carrier | default({}, true)).get('tracestate') | default('', true) }}",
+        "OTEL_SERVICE_NAME": "vbi_l0_to_l1",
+    }
+
+
+def test_tasks_run_against_the_locks_of_their_extras(import_file: Callable[[bytes], ModuleType]) -> None:
+    """Each task names the lock of its own extras, beside the DAG file, and its digest."""
+    locks = {
+        (): Lock("requirements.txt", "a" * 64),
+        ("movie", "quality"): Lock("requirements.movie+quality.txt", "b" * 64),
+    }
+    dag = import_file(render_dag_file(make_workflow(), locks=locks, python="3.12")).dag
+    dark, gain = dag.get_task("Dark").env, dag.get_task("Gain").env
+    assert dark["DKIST_LOCK"] == "{{ dag.folder }}/requirements.txt"
+    assert dark["DKIST_LOCK_SHA256"] == "a" * 64
+    assert gain["DKIST_LOCK"] == "{{ dag.folder }}/requirements.movie+quality.txt"
+    assert gain["DKIST_LOCK_SHA256"] == "b" * 64
+    assert dark["DKIST_PYTHON"] == gain["DKIST_PYTHON"] == "3.12"
+    assert "DKIST_REQUIREMENT" not in dark
+    with pytest.raises(AirflowNodeError, match=r"task 'Gain': there is no lock for its extras \(movie, quality\)"):
+        render_dag_file(make_workflow(), locks={(): locks[()]})
+
+
+def test_bytes_are_the_same_whatever_the_hash_seed(tmp_path: Path) -> None:
+    """Two exports in two processes are the same bytes."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_dag_file import make_workflow
+make_workflow().export(sys.argv[1])
+"""
+    digests = set()
+    for seed in ("0", "1", "4711"):
+        folder = tmp_path / seed
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": f"UTC{seed[0]}"}
+        subprocess.run([sys.executable, "-c", program, folder], env=environment, check=True, timeout=60)
+        digests.add(hashlib.sha256((folder / "vbi_l0_to_l1_1.2.3.py").read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_file_imports_airflow_and_the_standard_library_only() -> None:
+    """Whatever the host has of ours, the file parses; what it wants of ours is wanted when the callback is called."""
+    tree = ast.parse(render_dag_file(make_workflow()))
+    at_import = {
+        name.partition(".")[0]
+        for node in tree.body
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [str(node.module)]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert at_import == {"airflow", "datetime", "logging", "typing"}
+
+
+def test_data_are_literals_and_the_script_holds_no_value() -> None:
+    """Nothing that a workflow says becomes code or shell text; what Airflow would take for a template is not there."""
+    content = render_dag_file(make_workflow(tags=["'''", '"""', "{{ 7 * 7 }}", "\\", "é☀"]))
+    assigned = {
+        target.id: node.value
+        for node in ast.parse(content).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    assert ast.literal_eval(assigned["SCRIPT"]) == task_script()
+    assert "'''" not in task_script()
+    assert not re.search(r"\{[{%#]", task_script())
+    assert {"'''", '"""', "{{ 7 * 7 }}", "\\", "é☀"} < set(ast.literal_eval(assigned["WORKFLOW"])["tags"])
+    assert [task["task_id"] for task in ast.literal_eval(assigned["TASKS"])] == ["Parse", "Dark", "Gain", "Calibrate"]
+
+
+def test_missing_distribution_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    """A workflow whose package no distribution installs has no release to make environments from."""
+    workflow = make_workflow(workflow_package="no_such_package")
+    with pytest.raises(WorkflowError, match="workflow 'vbi_l0_to_l1': the package 'no_such_package' cannot be"):
+        workflow.export(tmp_path / "dags")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_that_no_release_can_have_is_told(tmp_path: Path) -> None:
+    """Without a lock the version is what the worker installs."""
+    with pytest.raises(AirflowNodeError, match="'vbi_l0_to_l1': version 'my-branch' cannot be the version of a rele"):
+        make_workflow(workflow_version="my-branch").export(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_development_version_asks_for_the_installed_release() -> None:
+    """Version 'dev' is what the developer has installed."""
+    from dkist_workflow.__about__ import __version__  # only here
+
+    dag = make_workflow(workflow_version="dev").load()
+    assert dag.get_task("Parse").env["DKIST_REQUIREMENT"] == f"dkist-workflow=={__version__}"
+
+
+def test_export_replaces_a_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    """A second export is the same one file; a folder that is missing is made."""
+    folder = tmp_path / "new" / "dags"
+    path = make_workflow().export(folder)
+    path.write_text("old")
+    assert make_workflow().export(str(folder)) == path
+    assert path.read_bytes() == render_dag_file(make_workflow())
+    assert [entry.name for entry in folder.iterdir()] == ["vbi_l0_to_l1_1.2.3.py"]
+
+
+def test_callback_on_a_host_without_us_says_what_is_missing(
+    import_file: Callable[[bytes], ModuleType], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The callback of a host with Airflow alone neither raises nor keeps silent."""
+    dag = import_file(render_dag_file(make_workflow())).dag
+    monkeypatch.setitem(sys.modules, "dkist_airflow_node", None)
+    with caplog.at_level(logging.ERROR):
+        for callback in (dag.on_failure_callback, dag.get_task("Parse").on_failure_callback[0]):
+            callback({})
+    assert caplog.text.count("dkist-airflow-node cannot be imported") == 2

@@ -1,0 +1,298 @@
+"""The failure callback, whatever state the broker is in. These tests need no RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dkist_airflow_node import publish_failure
+from dkist_airflow_node.commands import main
+from dkist_airflow_node.messages.spool import Spool
+from tests.dkist_airflow_node.messages import servers
+from tests.dkist_airflow_node.messages.airflow_context import Instance, dag_context, task_context
+from tests.dkist_airflow_node.messages.test_message import make_message
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+SECRET = "s3cret-of-the-bus"
+SLACK_SECONDS = 1.0
+"""For a machine that is busy."""
+
+
+@pytest.fixture(autouse=True)
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+    """Return the spool that callbacks use, with a broker that refuses connections."""
+    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setenv("MESH_CONFIG", servers.mesh(1))
+    monkeypatch.setenv("ISB_USERNAME", "dkist")
+    monkeypatch.setenv("ISB_PASSWORD", SECRET)
+    return Spool(tmp_path / "spool")
+
+
+def publish(context: Any) -> float:
+    """Call the callback and return how long it took."""
+    started = time.monotonic()
+    publish_failure(context, workflow_name="vbi_l0", workflow_version="1.0.0")
+    return time.monotonic() - started
+
+
+def waiting(spool: Spool) -> list[dict[str, Any]]:
+    """Return the messages that wait."""
+    return [json.loads(path.read_bytes()) for path in spool.paths()]
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        servers.say_nothing,
+        servers.stall_in_a_frame,
+        servers.drip,
+        servers.hang_up,
+        servers.speak_something_else,
+        servers.flood,
+        servers.stall_after_login,
+    ],
+)
+def test_no_broker_takes_longer_than_the_deadline(
+    behave: Any, spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message is kept, in time, and the log has one line of ours, none of pika's, and no password."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", "0.5")
+    with servers.serving(behave) as port:
+        monkeypatch.setenv("MESH_CONFIG", servers.mesh(port))
+        assert publish(task_context()) < 0.5 + SLACK_SECONDS
+    assert [message["taskName"] for message in waiting(spool)] == ["Calibrate"]
+    (record,) = caplog.records
+    assert re.search(rf"waits in .*broker 127.0.0.1:{port}: .*messages resend", record.getMessage())
+    assert SECRET not in caplog.text
+
+
+def test_the_deadline_is_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing set: Airflow kills a callback five seconds after SIGTERM."""
+    with servers.serving(servers.say_nothing) as port:
+        monkeypatch.setenv("MESH_CONFIG", servers.mesh(port))
+        assert 2 < publish(task_context()) < 3 + SLACK_SECONDS
+
+
+def test_a_name_look_up_that_hangs(spool: Spool, tmp_path: Path) -> None:
+    """A resolver that never answers, which no socket timeout reaches, holds up neither the callback nor the exit."""
+    program = """
+import socket, time
+socket.getaddrinfo = lambda *_, **__: time.sleep(600)
+from dkist_airflow_node import publish_failure
+started = time.monotonic()
+publish_failure({"run_id": "r", "exception": None}, workflow_name="w", workflow_version="1")
+print(time.monotonic() - started)
+"""
+    environment = {"DKIST_MESSAGE_SPOOL": str(tmp_path / "spool"), "DKIST_MESSAGE_DEADLINE_SECONDS": "0.5"}
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert float(done.stdout) < 0.5 + SLACK_SECONDS
+    assert time.monotonic() - started < 30
+    assert "waits in" in done.stderr
+    assert len(waiting(spool)) == 1
+
+
+def test_pause_after_a_failed_connection(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For half a minute no connection to that address is tried; one to another address is."""
+    connected: list[socket.socket] = []
+    with servers.serving(connected.append) as port, servers.serving(connected.append) as other:
+        monkeypatch.setenv("MESH_CONFIG", servers.mesh(port))
+        for number in range(20):
+            publish(task_context(Instance(run_id=str(number))))
+        assert len(connected) == 1
+        (marker,) = spool.folder.glob("*.pause")
+        monkeypatch.setenv("MESH_CONFIG", servers.mesh(other))
+        publish(task_context(Instance(run_id="elsewhere")))
+        assert len(connected) == 2
+        monkeypatch.setenv("MESH_CONFIG", servers.mesh(port))
+        long_ago = time.time() - 31
+        os.utime(marker, (long_ago, long_ago))
+        publish(task_context(Instance(run_id="later")))
+        assert len(connected) == 3
+    assert len(waiting(spool)) == 22
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("MESH_CONFIG", "{", "MESH_CONFIG is not JSON"),
+        ("MESH_CONFIG", "{}", "has no object 'interservice-bus'"),
+        ("DKIST_MESSAGE_CA_FILE", "/no/such/file", "DKIST_MESSAGE_CA_FILE names '/no/such/file'"),
+    ],
+)
+def test_a_faulty_setting_is_named_and_the_message_kept(
+    name: str,
+    value: str,
+    complaint: str,
+    *,
+    spool: Spool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A mistake in the configuration is no reason to lose a message."""
+    monkeypatch.setenv(name, value)
+    publish(task_context())
+    assert complaint in caplog.text
+    assert len(waiting(spool)) == 1
+
+
+def test_a_faulty_deadline_is_named_and_three_seconds_used(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A deadline that is no number does not switch the deadline off."""
+    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", "soon")
+    publish(task_context())
+    assert "must be a number of seconds above 0, not 'soon'; 3.0 s are used" in caplog.text
+    assert len(waiting(spool)) == 1
+
+
+@pytest.mark.parametrize("folder", ["relative", "/proc/no-such-folder"])
+def test_without_a_spool_the_log_has_the_message(
+    folder: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What can be neither kept nor sent is in the log, whole."""
+    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", folder)
+    publish(task_context())
+    last = caplog.records[-1].getMessage()
+    assert "neither kept nor sent" in last
+    assert json.loads(last[last.index("{") :])["taskName"] == "Calibrate"
+
+
+def test_the_dag_tells_of_every_failed_task(spool: Spool) -> None:
+    """The callback of the DAG, which names one task, tells of the others too; each once."""
+    instance = Instance(states={"Parse": "failed", "Calibrate": "failed", "Write": "upstream_failed"})
+    publish(dag_context(instance))
+    assert [message["taskName"] for message in waiting(spool)] == ["Calibrate", "Parse"]
+
+
+def test_airflow_does_not_tell_the_states(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Airflow has no answer, the task that it names is told of."""
+
+    def raise_error(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Unhandled request")
+
+    monkeypatch.setattr(Instance, "get_task_states", raise_error)
+    publish(dag_context())
+    assert [message["taskName"] for message in waiting(spool)] == ["Calibrate"]
+
+
+def test_airflow_that_does_not_answer(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose API server hangs goes on with what the context says, while there is time to publish."""
+    monkeypatch.setattr(Instance, "get_task_states", lambda *_, **__: time.sleep(600))
+    assert publish(task_context()) < 2 + SLACK_SECONDS
+    assert [message["taskName"] for message in waiting(spool)] == ["Calibrate"]
+
+
+@pytest.mark.parametrize(
+    ("state", "count"), [("success", 0), ("restarting", 0), ("failed", 1), ("running", 1), (None, 1)]
+)
+def test_a_task_that_was_ended_by_hand_has_not_failed(state: str | None, count: int, spool: Spool) -> None:
+    """Airflow calls back, too, when a running task is marked as success or cleared."""
+    publish(task_context(Instance(states={"Calibrate": state})))
+    assert len(waiting(spool)) == count
+
+
+@pytest.mark.parametrize("context", [None, {}, [], {"ti": None}, {"reason": None}, {"ti": object(), "dag_run": 1}])
+def test_never_raises(context: Any, spool: Spool) -> None:
+    """Whatever is passed, a message says that something has failed."""
+    publish(context)
+    assert len(waiting(spool)) == 1
+
+
+def test_never_raises_on_its_own_faults(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of ours is in the log, and not in Airflow's way."""
+
+    def raise_error(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("dkist_airflow_node.messages.failure.named_task", raise_error)
+    publish(task_context())
+    assert "may not have been sent" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_import_is_cheap_and_has_no_pika() -> None:
+    """A callback's import must not delay the dag-processor."""
+    program = (
+        "import sys, dkist_airflow_node.messages.failure as f; print('pika' in sys.modules, 'airflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "False False\n"
+
+
+def test_list(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
+    """``messages list`` shows what waits, and what is no message."""
+    publish(task_context())
+    (spool.folder / "0-x.json").write_text("{")
+    assert main(["messages", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\S+ \S+  vbi_l0 1.0.0  task Calibrate  run r1  key \S+", lines[0])
+    assert lines[1] == f"no failure message, set aside: {spool.folder / '0-x.json'}"
+    assert lines[2] == f"1 waiting in {spool.folder}"
+
+
+def test_resend_says_why_not(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
+    """``messages resend`` tries at once, pause or not, and exits with 1 where messages are left."""
+    spool.add(make_message().to_json())
+    assert main(["messages", "resend"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == f"0 sent, 1 waiting in {spool.folder}\n"
+    assert "ConnectionRefusedError" in captured.err
+
+
+def test_test_says_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    """``messages test`` stops at the step that fails, with its cause, and keeps nothing."""
+    assert main(["messages", "test"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("settings  broker 127.0.0.1 port 1, user 'dkist', no TLS")
+    assert lines[1].startswith("address   FAILED: broker 127.0.0.1:1: ConnectionRefusedError")
+    assert SECRET not in "".join(lines)
+
+
+def test_list_for_machines(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
+    """``messages list --json`` has the messages whole."""
+    publish(task_context())
+    assert main(["messages", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"waiting": waiting(spool), "unreadable": []}
+
+
+@pytest.mark.parametrize("command", ["list", "resend"])
+def test_a_spool_that_is_no_folder_is_said_in_one_line(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the file system refuses is a message that names the spool, and no traceback."""
+    spool_file = tmp_path / "spool"
+    spool_file.touch()
+    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(spool_file))
+    assert main(["messages", command]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"dkist-airflow-node: the spool {spool_file} cannot be read: ")
+    assert told.count("\n") == 1
+
+
+def test_airflow_before_3_2(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a task that was cleared while its run went on has the run's old number, and yet a key of its own."""
+    first, again = Instance(), Instance(try_number=2)
+    again.max_tries = 1
+    publish(task_context(first, task=SimpleNamespace(retries=0)))
+    publish(task_context(again, task=SimpleNamespace(retries=0)))
+    # The callback of the DAG there names any task, and on 3.0 nobody knows which have failed.
+    monkeypatch.setitem(sys.modules, "airflow.sdk.execution_time.comms", ModuleType("comms"))
+    publish(dag_context())
+    assert [message["taskName"] for message in waiting(spool)] == ["Calibrate", "Calibrate", None]
+    assert len({message["idempotencyKey"] for message in waiting(spool)}) == 3

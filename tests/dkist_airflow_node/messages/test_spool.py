@@ -1,0 +1,178 @@
+"""The folder of messages that wait."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dkist_airflow_node.messages.message import FailureMessage
+from dkist_airflow_node.messages.spool import ASIDE, Spool, SpoolError, spool_folder
+from tests.dkist_airflow_node.messages.test_message import make_message
+
+TAKE_ALL = """
+import sys
+from pathlib import Path
+from dkist_airflow_node.messages.spool import Spool
+print("ready", flush=True)
+sys.stdin.readline()
+for claim in Spool(Path(sys.argv[1])).claims():
+    print(claim.path.name, flush=True)
+    claim.remove()
+"""
+
+HOLD_ONE = """
+import sys, time
+from pathlib import Path
+from dkist_airflow_node.messages.spool import Spool
+for claim in Spool(Path(sys.argv[1])).claims():
+    print(claim.path.name, flush=True)
+    time.sleep(60)
+"""
+
+ADD_FOR_EVER = """
+import sys
+from pathlib import Path
+from dkist_airflow_node.messages.spool import Spool
+from tests.dkist_airflow_node.messages.test_message import make_message
+spool = Spool(Path(sys.argv[1]))
+for number in range(10**6):
+    spool.add(make_message(str(number)).to_json())
+    print(number, flush=True)
+"""
+
+
+def start(program: str, spool: Path) -> subprocess.Popen[str]:
+    """Start a Python program about a spool."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(spool)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def names(spool: Spool) -> list[str | None]:
+    """Return the names of the tasks whose messages wait, in their order."""
+    return [FailureMessage.from_json(claim.body).task_name for claim in spool.claims()]
+
+
+def test_kept_in_order_and_private(tmp_path: Path) -> None:
+    """Messages come out in the order in which they were added; nobody else may read them."""
+    spool = Spool(tmp_path / "new" / "spool")
+    for number in range(20):
+        spool.add(make_message(str(number)).to_json())
+    assert names(spool) == [str(number) for number in range(20)]
+    assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in spool.folder.iterdir()} == {0o600}
+
+
+def test_a_folder_that_others_may_read_is_closed(tmp_path: Path) -> None:
+    """A folder made by an administrator with the usual mode becomes private."""
+    tmp_path.chmod(0o755)
+    Spool(tmp_path).add(make_message().to_json())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_full(tmp_path: Path) -> None:
+    """The spool is bounded, keeps what it has, and says so."""
+    spool = Spool(tmp_path, maximum_messages=2)
+    spool.add(make_message("1").to_json())
+    spool.add(make_message("2").to_json())
+    with pytest.raises(SpoolError, match="is full: 2 messages wait there"):
+        spool.add(make_message("3").to_json())
+    assert names(spool) == ["1", "2"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file in the way is named."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolError, match=r"no message can be kept in .*file/spool"):
+        Spool(tmp_path / "file" / "spool").add(make_message().to_json())
+
+
+def test_unreadable_files_are_set_aside(tmp_path: Path) -> None:
+    """A corrupt file holds up no other, and is kept for a person to look at."""
+    spool = Spool(tmp_path)
+    spool.add(make_message("1").to_json())
+    (tmp_path / "0-corrupt.json").write_bytes(b'{"workflowName"')
+    (tmp_path / "00-empty.json").write_bytes(b"")
+    (tmp_path / "1-folder.json").mkdir()
+    (tmp_path / "2-link.json").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "3-pipe.json")
+    assert names(spool) == ["1"]
+    aside = {path.name for path in spool.set_aside()}
+    assert {"0-corrupt.json", "00-empty.json"} <= aside
+    assert (tmp_path / ASIDE / "0-corrupt.json").read_bytes() == b'{"workflowName"'
+
+
+def test_two_that_send_at_once_send_each_once(tmp_path: Path) -> None:
+    """Four processes empty one spool; each message is had by one of them."""
+    spool = Spool(tmp_path)
+    added = {spool.add(make_message(str(number)).to_json()).name for number in range(200)}
+    takers = [start(TAKE_ALL, tmp_path) for _ in range(4)]
+    for taker in takers:
+        assert taker.stdout is not None
+        assert taker.stdout.readline() == "ready\n"
+    taken = [line for taker in takers for line in taker.communicate("go\n", timeout=60)[0].split()]
+    assert len(taken) == len(added)
+    assert set(taken) == added
+
+
+def test_the_claim_of_a_killed_process_ends(tmp_path: Path) -> None:
+    """What a process was sending when it was killed, the next one sends."""
+    spool = Spool(tmp_path)
+    spool.add(make_message("1").to_json())
+    holder = start(HOLD_ONE, tmp_path)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    assert names(spool) == []
+    holder.kill()
+    holder.communicate()
+    assert names(spool) == ["1"]
+
+
+def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+    """Whatever `add` returned from is there after SIGKILL, and everything that is there is whole."""
+    random.seed(5)
+    spool = Spool(tmp_path)
+    added = 0
+    for _ in range(8):
+        writer = start(ADD_FOR_EVER, tmp_path)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(random.uniform(0, 0.1))
+        writer.send_signal(signal.SIGKILL)
+        added += 1 + len(writer.communicate()[0].split())
+    assert len(names(spool)) >= added
+    assert spool.set_aside() == []
+
+
+def test_what_was_written_and_not_yet_renamed_is_taken_in(tmp_path: Path) -> None:
+    """A whole message under its temporary name is sent; a part of one is set aside when its writer must be dead."""
+    spool = Spool(tmp_path)
+    spool.add(make_message("1").to_json())
+    (tmp_path / "00-whole.part").write_bytes(make_message("0").to_json())
+    (tmp_path / "01-part.part").write_bytes(make_message("0").to_json()[:50])
+    (tmp_path / "02-new.part").write_bytes(b"")
+    (tmp_path / "03-nothing.part").write_bytes(b"")
+    for name in ("01-part.part", "03-nothing.part"):
+        os.utime(tmp_path / name, (1, 1))
+    assert names(spool) == ["0", "1"]
+    assert [path.name for path in spool.set_aside()] == ["01-part.part"]
+    assert (tmp_path / "02-new.part").exists()
+    assert not (tmp_path / "03-nothing.part").exists()
+
+
+def test_where_it_is() -> None:
+    """The folder is the one that is named, or one for this user's state."""
+    assert spool_folder({"DKIST_MESSAGE_SPOOL": "/a", "HOME": "/h"}) == Path("/a")
+    assert spool_folder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == Path("/s/dkist/messages")
+    assert spool_folder({"XDG_STATE_HOME": "s", "HOME": "/h"}) == Path("/h/.local/state/dkist/messages")
+    assert spool_folder({}).is_absolute()
+    with pytest.raises(SpoolError, match="must be an absolute path, not 'a'"):
+        spool_folder({"DKIST_MESSAGE_SPOOL": "a"})

@@ -1,0 +1,160 @@
+"""The command line, run as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.packages import Package
+from tests.dkist_build_utils.conftest import WORKFLOW, instrument
+
+Install = Callable[[Package], str]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Return a function that runs dkist-build in the root folder, with the packages of the test installed."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "dkist_build_utils", *map(str, arguments)],
+            cwd="/",
+            env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_every_command_explains_itself(command: Command) -> None:
+    """The help lists every command, and each has a help of its own."""
+    done = command("--help")
+    assert done.returncode == 0
+    names = ("validate", "export", "archive", "deploy", "undeploy", "list", "diff", "graph", "timeline")
+    assert [name for name in names if f"\n  {name} " not in done.stdout] == []
+    for name in names:
+        done = command(name, "--help")
+        assert done.returncode == 0
+        assert "Usage: dkist-build" in done.stdout
+
+
+def test_sound_package_is_a_table(install: Install, command: Command) -> None:
+    """Validation without faults prints a row a workflow and ends with status 0."""
+    name = install(instrument())
+    done = command("validate", f"{name}.workflows", "--no-airflow")
+    assert done.returncode == 0, done.stderr
+    heading, row = done.stdout.splitlines()
+    assert heading.split() == ["DAG", "TASKS", "QUEUES", "EXTRAS", "FOUND", "AS"]
+    assert row.split() == [
+        f"{name}_main_dev",
+        "3",
+        "default,",
+        "high_memory",
+        "quality",
+        f"{name}.workflows.main.main",
+    ]
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_faults_end_with_status_1(install: Install, command: Command) -> None:
+    """Faults are on standard error, one a line, without a traceback; as JSON they are on standard output."""
+    name = install(instrument(**{"workflows.noisy": "print('noise')\nimport {package}.missing"}))
+    done = command("validate", name, "--no-airflow")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{name}.workflows.noisy: the module does not import" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = command("validate", name, "--no-airflow", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert not told["is_valid"]
+    assert [fault["where"] for fault in told["faults"]] == [f"{name}.workflows.noisy"]
+    assert [workflow["dag_id"] for workflow in told["workflows"]] == [f"{name}_main_dev"]
+
+
+def test_wrong_usage_ends_with_status_2(command: Command, tmp_path: Path) -> None:
+    """What is not a command, an option or its argument is told by the status."""
+    for arguments in (["nonsense"], ["validate"], ["export", "a", "--no-lock", "--upgrade-locks"], ["list"]):
+        done = command(*arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_error_is_one_line_and_with_debug_a_traceback(command: Command, tmp_path: Path) -> None:
+    """An error is said in one line; --debug shows where it arose."""
+    done = command("archive", tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"error: {tmp_path / 'nowhere'}: there is no such folder"]
+    done = command("--debug", "archive", tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_release_from_the_command_line(install: Install, command: Command, offline: Path, tmp_path: Path) -> None:
+    """Every command prints what a script needs on standard output, and progress on standard error."""
+    package = instrument()
+    package.write_wheel(offline)
+    name = install(package)
+    release = f"{package.name}_1.0.0"
+    done = command("export", f"{name}.workflows", "--version", "1.0.0", "--output", tmp_path / "out")
+    assert done.stdout == f"{tmp_path / 'out' / release}\n", done.stderr
+    assert "resolving requirements.txt" in done.stderr
+    done = command("archive", done.stdout.strip())
+    assert done.stdout == f"{tmp_path / 'out' / release}.tar.gz\n"
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    done = command("deploy", done.stdout.strip(), "--dags-folder", dags, "--no-airflow")
+    assert done.stdout == f"{dags / release}\n"
+    assert "Airflow must have the pools high_memory_pool" in done.stderr
+    done = command("list", "--dags-folder", dags)
+    assert done.stdout.splitlines()[1].split()[:2] == [release, "1"]
+    assert done.stdout.splitlines()[1].endswith("ok")
+    done = command("diff", release, tmp_path / "out" / release, "--dags-folder", dags)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "0 changes\n")
+    done = command("undeploy", release, "--dags-folder", dags, "--no-airflow")
+    assert (done.returncode, done.stdout) == (1, "")
+    done = command("undeploy", release, "--dags-folder", dags, "--force")
+    assert done.returncode == 0
+    assert list(dags.iterdir()) == []
+
+
+def test_graph_is_printed_or_written(install: Install, command: Command, tmp_path: Path) -> None:
+    """A graph goes to the terminal, or to a file."""
+    name = install(instrument(**{"workflows.other": WORKFLOW.replace('"main"', '"other"')}))
+    done = command("graph", f"{name}.workflows")
+    assert done.stdout.startswith(f"{name}_main dev\n└─ Parse\n")
+    assert f"\n\n{name}_other dev\n" in done.stdout
+    output = tmp_path / "graph.mmd"
+    done = command("graph", f"{name}.workflows:{name}_other", "--format", "mermaid", "--output", output)
+    assert done.stdout == ""
+    assert output.read_text().startswith(f'flowchart TD\nsubgraph workflow1["{name}_other dev"]\n')
+
+
+def test_colours_are_for_terminals(command: Command, tmp_path: Path) -> None:
+    """An error is red on a terminal and plain elsewhere."""
+    assert "\x1b" not in command("archive", tmp_path / "nowhere").stderr
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-m", "dkist_build_utils", "archive", str(tmp_path / "nowhere")]
+    subprocess.run(arguments, stderr=theirs, stdout=theirs, check=False)
+    os.close(theirs)
+    said = os.read(ours, 10_000)
+    os.close(ours)
+    assert b"\x1b[31merror: " in said
+
+
+def test_timeline_of_nothing_is_an_error(command: Command, tmp_path: Path) -> None:
+    """A folder without spans is told in one line and nothing is written."""
+    done = command("timeline", tmp_path, "--output", tmp_path / "run.html")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run.html").exists()

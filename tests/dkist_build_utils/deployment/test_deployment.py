@@ -1,0 +1,257 @@
+"""Versions come into the dags folder whole and leave it whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dkist_build_utils import BuildError, archive, deploy, deployed_versions, export, undeploy
+from harness.packages import Package
+from tests.dkist_build_utils.conftest import WORKFLOW, instrument
+
+Install = Callable[[Package], str]
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """Return an empty dags folder."""
+    folder = tmp_path / "airflow" / "dags"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def packed(install: Install, offline: Path, tmp_path: Path) -> Path:
+    """Return the archive of a release with locks, whose wheels are published."""
+    package = instrument()
+    package.write_wheel(offline)
+    return archive(export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0"))
+
+
+def changed(packed: Path) -> Path:
+    """Return an archive of the same version with other bytes."""
+    folder = packed.parent / packed.name.removesuffix(".tar.gz")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["made_with"]["dkist-task"] = "0.0.9"
+    other = packed.parent / "other" / folder.name
+    shutil.copytree(folder, other)
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    return archive(other)
+
+
+def command(*arguments: str | Path) -> subprocess.Popen[str]:
+    """Start dkist-build."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dkist_build_utils", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_version_comes_in_whole(packed: Path, dags: Path) -> None:
+    """A deployed version is its release folder; deploying the same bytes again changes nothing."""
+    done = deploy(packed, dags, airflow=False)
+    assert done.is_new
+    assert done.pools_needed == ("high_memory_pool",)
+    folder = packed.parent / packed.name.removesuffix(".tar.gz")
+    assert contents(done.path) == contents(folder)
+    assert done.path.stat().st_mode & 0o777 == 0o777 & ~_umask()
+    before = done.path.stat()
+    (done.path / "__pycache__").mkdir()  # Airflow makes one
+    assert not deploy(packed, dags, airflow=False).is_new
+    assert done.path.stat().st_ino == before.st_ino
+    assert [path.name for path in dags.iterdir()] == [folder.name]
+    assert [path.name for path in (dags.parent / ".dags.dkist-deploy").iterdir()] == ["lock"]
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def test_other_bytes_of_a_version_are_refused(packed: Path, dags: Path) -> None:
+    """A version that is deployed is never changed."""
+    path = deploy(packed, dags, airflow=False).path
+    before = contents(path)
+    with pytest.raises(BuildError, match="is there with other bytes; a version that is deployed is never changed"):
+        deploy(changed(packed), dags, airflow=False)
+    assert contents(path) == before
+
+
+def test_dag_id_of_another_release_is_refused(install: Install, offline: Path, tmp_path: Path, dags: Path) -> None:
+    """Two releases with one DAG id would be shown by Airflow by chance."""
+    first, second = instrument(), instrument(**{"workflows.main": ""})
+    for package in (first, second):
+        package.write_wheel(offline)
+    one = install(first)
+    source = WORKFLOW.replace('"{package}", "main"', f'"{one}", "main"').replace("{package}", second.import_name)
+    second = Package(second.name, second.version, {**second.modules, "workflows.main": source}, ["dkist-task"])
+    second = Package(second.name, second.version, second.modules, second.dependencies, {"quality": []})
+    other = export(f"{install(second)}.workflows", tmp_path / "out", version="1.0.0")
+    deploy(archive(export(f"{one}.workflows", tmp_path / "out", version="1.0.0")), dags, airflow=False)
+    with pytest.raises(BuildError, match=rf"DAG id '{one}_main_1\.0\.0' is deployed already, in {first.name}_1\.0\.0"):
+        deploy(archive(other), dags, airflow=False)
+
+
+def test_code_that_is_not_published_is_refused(packed: Path, dags: Path, offline: Path) -> None:
+    """Code first, then DAGs: a lock that the index cannot satisfy keeps the version out."""
+    (wheel,) = offline.glob("instrument_*.whl")
+    wheel.unlink()
+    with pytest.raises(BuildError, match=r"requirements\.txt: the index cannot satisfy it; publish the code first: "):
+        deploy(packed, dags, airflow=False)
+    assert list(dags.iterdir()) == []
+
+
+def test_published_code_with_other_bytes_is_refused(packed: Path, dags: Path, offline: Path) -> None:
+    """A wheel on the index that is not the one that was locked keeps the version out, naming it."""
+    (wheel,) = offline.glob("instrument_*.whl")
+    name = wheel.name.partition("-")[0]
+    package = Package(name.replace("_", "-"), modules={"other": "X = 1"}, dependencies=["dkist-task"])
+    fresh = offline.parent / "fresh"  # uv knows the bytes that were in the other folder
+    fresh.mkdir()
+    package.write_wheel(fresh)
+    for other in offline.glob("dkist_task*.whl"):
+        shutil.copy(other, fresh)
+    os.environ["UV_FIND_LINKS"] = str(fresh)  # put back by the fixture
+    with pytest.raises(BuildError, match=rf"(?s)the index cannot satisfy it.*[Hh]ash mismatch for.*{package.name}"):
+        deploy(packed, dags, airflow=False)
+    assert list(dags.iterdir()) == []
+
+
+def test_dags_folder_on_its_own_file_system_is_refused(packed: Path) -> None:
+    """Where no rename can bring a version in, nothing is tried: a mounted folder is told as what it is."""
+    mounted = Path("/dev/shm")
+    before = set(mounted.iterdir())
+    with pytest.raises(BuildError, match="another file system"):
+        deploy(packed, mounted, airflow=False)
+    assert set(mounted.iterdir()) == before
+    assert not mounted.with_name(".shm.dkist-deploy").exists()
+
+
+def test_two_deploys_at_once(packed: Path, dags: Path) -> None:
+    """Of two deploys of the same bytes both succeed; of different bytes one does; one whole version is there."""
+    arguments = ("--dags-folder", dags, "--no-airflow")
+    two = [command("deploy", packed, *arguments) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in two]
+    assert [process.returncode for process in two] == [0, 0], said
+    assert sum("already" in text for text in said) == 1
+    (version,) = deployed_versions(dags)
+    assert version.damage is None
+    undeploy(version.name, dags, force=True)
+    two = [command("deploy", each, *arguments) for each in (packed, changed(packed))]
+    said = [process.communicate(timeout=120)[1] for process in two]
+    assert sorted(process.returncode for process in two) == [0, 1], said
+    assert any("other bytes" in text for text in said)
+    assert [each.damage for each in deployed_versions(dags)] == [None]
+
+
+def test_killed_deploy_leaves_all_or_nothing(packed: Path, dags: Path) -> None:
+    """Whenever a deploy is killed, one whole version is there or none, and the next deploy cleans up."""
+    started = time.monotonic()
+    command("deploy", packed, "--dags-folder", dags, "--no-airflow").communicate(timeout=120)
+    taken = time.monotonic() - started
+    name = deployed_versions(dags)[0].name
+    for part in range(1, 9):
+        undeploy(name, dags, force=True)
+        process = command("deploy", packed, "--dags-folder", dags, "--no-airflow")
+        time.sleep(taken * part / 9)
+        process.kill()
+        process.communicate()
+        assert [each.damage for each in deployed_versions(dags)] in ([], [None])
+        deploy(packed, dags, airflow=False)
+        assert [path.name for path in dags.iterdir()] == [name]
+        assert [path.name for path in (dags.parent / ".dags.dkist-deploy").iterdir()] == ["lock"]
+
+
+def test_leftover_of_a_killed_deploy_is_removed(packed: Path, dags: Path) -> None:
+    """Whatever lies where versions are unpacked is nobody's once the lock is had."""
+    leftover = dags.parent / ".dags.dkist-deploy" / ".x.partial" / "half.py"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_text("half")
+    deploy(packed, dags, airflow=False)
+    assert not leftover.parent.exists()
+
+
+def test_list_shows_age_size_and_damage(packed: Path, dags: Path) -> None:
+    """A version has DAGs, age and size; what was changed by hand is damaged; other files are not listed."""
+    path = deploy(packed, dags, airflow=False).path
+    (dags / "handmade.py").write_text("")
+    (dags / "others").mkdir()
+    (version,) = deployed_versions(dags)
+    assert version.name == path.name
+    assert len(version.dag_ids) == 1
+    assert version.size_bytes == sum(map(len, contents(path).values()))
+    assert abs(version.deployed_at - time.time()) < 60
+    (path / "pools.json").write_text("{}")
+    (version,) = deployed_versions(dags)
+    assert "pools.json: its SHA-256" in str(version.damage)
+    with pytest.raises(BuildError, match="is there and damaged"):
+        deploy(packed, dags, airflow=False)
+
+
+def test_undeploy_without_airflow_needs_force(packed: Path, dags: Path) -> None:
+    """Where nobody can tell whether runs are active, a version leaves by force only."""
+    path = deploy(packed, dags, airflow=False).path
+    with pytest.raises(BuildError, match="use --force if they have"):
+        undeploy(path.name, dags, airflow=False)
+    assert undeploy(path.name, dags, force=True) == path
+    assert list(dags.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../dags", "others", "handmade.py"])
+def test_undeploy_removes_versions_only(dags: Path, name: str) -> None:
+    """What is not a deployed version is never removed."""
+    (dags / "others").mkdir()
+    (dags / "handmade.py").write_text("")
+    with pytest.raises(BuildError, match="is no version deployed in"):
+        undeploy(name, dags, force=True)
+    assert sorted(path.name for path in dags.iterdir()) == ["handmade.py", "others"]
+
+
+def test_airflow_gets_its_pools_and_keeps_its_runs(
+    packed: Path, dags: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a real Airflow: a missing pool is created, one that exists stays, and an active run keeps its version."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+    monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+    with pytest.raises(BuildError, match=r"Airflow here does not answer.*no such table.*--no-airflow"):
+        deploy(packed, dags)
+    assert list(dags.iterdir()) == []
+    _airflow("db", "migrate")
+    done = deploy(packed, dags)
+    assert done.pools_created == ("high_memory_pool",)
+    _airflow("pools", "set", "high_memory_pool", "7", "mine")
+    assert deploy(packed, dags).pools_created == ()
+    pools = {pool["pool"]: pool["slots"] for pool in json.loads(_airflow("pools", "list", "--output", "json"))}
+    assert pools["high_memory_pool"] == "7"
+    (dag_id,) = deployed_versions(dags)[0].dag_ids
+    _airflow("dags", "reserialize")
+    _airflow("dags", "trigger", dag_id, "--run-id", "night", "--conf", '{"recipe_run_id": 1}')
+    with pytest.raises(BuildError, match=rf"has active runs: {dag_id} night \(queued\); wait"):
+        undeploy(done.path.name, dags)
+    assert done.path.is_dir()
+    assert undeploy(done.path.name, dags, force=True) == done.path
+
+
+def _airflow(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", *arguments], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
