@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dkist_task import TaskBase
+from dkist_task import TaskBase, TaskSettings
 from dkist_workflow import Node, ResourceQueue, Workflow, WorkflowError
 
 
@@ -100,7 +100,7 @@ def test_nodes_come_in_the_order_added_with_all_that_was_said_of_them(make_workf
     )
     calibrate, assemble = workflow.nodes[1:]
     assert calibrate.entry_point == f"{__name__}:Calibrate"
-    assert (calibrate.retries, calibrate.retry_delay_seconds, calibrate.timeout_seconds) == (2, 5, 60.5)
+    assert calibrate.settings == TaskSettings(retries=2, retry_delay_seconds=5, timeout_seconds=60.5)
     assert assemble.upstream_names == ("Parse", "Calibrate")
 
 
@@ -270,15 +270,15 @@ def test_task_that_no_other_process_can_import_is_refused(make_workflow: Callabl
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"retries": -1}, "retries must be an integer at least 0 .* not -1"),
+        ({"retries": -1}, "retries must be an integer of at least 0 .* not -1"),
         ({"retries": 1.0}, "retries must be an integer"),
         ({"retries": True}, "retries must be an integer"),
         ({"retries": "2"}, "retries must be an integer"),
-        ({"retry_delay_seconds": -0.1}, "retry_delay_seconds must be a number at least 0"),
+        ({"retry_delay_seconds": -0.1}, "retry_delay_seconds must be a number of at least 0"),
         ({"retry_delay_seconds": float("nan")}, "retry_delay_seconds must be a number"),
         ({"retry_delay_seconds": None}, "retry_delay_seconds must be a number"),
-        ({"timeout_seconds": 0}, "timeout_seconds must be a number above 0"),
-        ({"timeout_seconds": float("inf")}, "timeout_seconds must be a number"),
+        ({"timeout_seconds": 0}, "timeout_seconds must be None or a number above 0"),
+        ({"timeout_seconds": float("inf")}, "timeout_seconds must be None or a number"),
     ],
 )
 def test_unusable_retry_settings_are_refused(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 from opentelemetry import trace
 
 from dkist_task.identity import TaskIdentity, try_number_from
+from dkist_task.settings import TaskSettings
 from dkist_task.telemetry import TRACER_NAME, open_span, run_context, task_run
 
 if TYPE_CHECKING:
@@ -54,14 +55,9 @@ class TaskBase(ABC):
     hello from Greet of run 1
     """
 
-    retries: ClassVar[int] = 0
-    """How often the engine runs the task again after a failure."""
-
-    retry_delay_seconds: ClassVar[float] = 60
-    """How long the engine waits before it does."""
-
-    timeout_seconds: ClassVar[float | None] = None
-    """How long the engine lets one attempt take, None for no limit."""
+    retries: ClassVar[int] = TaskSettings.retries
+    retry_delay_seconds: ClassVar[float] = TaskSettings.retry_delay_seconds
+    timeout_seconds: ClassVar[float | None] = TaskSettings.timeout_seconds
 
     def __init__(self, recipe_run_id: int, workflow_name: str, workflow_version: str) -> None:
         self.recipe_run_id = recipe_run_id

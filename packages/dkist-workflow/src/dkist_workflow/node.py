@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inspect import isabstract, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, unwrap
 from typing import TYPE_CHECKING
 
-from dkist_task import TaskBase
+from dkist_task import SettingError, TaskBase, TaskSettings
 from dkist_workflow.errors import WorkflowError
 from dkist_workflow.name import check_name
 from dkist_workflow.queue import ResourceQueue
@@ -48,19 +48,9 @@ class Node:
         return tuple(upstream.__name__ for upstream in self.upstreams)
 
     @property
-    def retries(self) -> int:
-        """How often the engine tries again after a failure."""
-        return self.task.retries
-
-    @property
-    def retry_delay_seconds(self) -> float:
-        """The pause before each retry, in seconds."""
-        return self.task.retry_delay_seconds
-
-    @property
-    def timeout_seconds(self) -> float | None:
-        """How long one try may take, in seconds; None for no limit."""
-        return self.task.timeout_seconds
+    def settings(self) -> TaskSettings:
+        """What the task asks of the engine."""
+        return TaskSettings.of(self.task)
 
 
 def check_task(task: object) -> type[TaskBase]:
@@ -86,10 +76,10 @@ def check_task(task: object) -> type[TaskBase]:
             "define it without, and call asyncio.run in it where it needs a loop"
         )
     _check_importable(task)
-    _check_number(task, "retries", integral=True, at_least=0)
-    _check_number(task, "retry_delay_seconds", at_least=0)
-    if task.timeout_seconds is not None:
-        _check_number(task, "timeout_seconds", above=0)
+    try:
+        TaskSettings.of(task)
+    except SettingError as error:
+        raise WorkflowError(f"task {task.__name__!r}: {error}") from None
     return task
 
 
@@ -110,32 +100,6 @@ def _check_importable(task: type[TaskBase]) -> None:
         raise WorkflowError(
             f"task {name!r} cannot be imported by name: '{module}.{name}' is not this class "
             f"({task.__qualname__}); define it at the top level of its module under its own name"
-        )
-
-
-def _check_number(
-    task: type[TaskBase],
-    attribute: str,
-    *,
-    integral: bool = False,
-    at_least: float | None = None,
-    above: float | None = None,
-) -> None:
-    """Refuse a setting of a task that the engine could not use."""
-    value = getattr(task, attribute)
-    kinds = (int,) if integral else (int, float)
-    is_usable = (
-        isinstance(value, kinds)
-        and not isinstance(value, bool)
-        and abs(value) < 10**9  # also refuses nan; Airflow keeps durations as timedelta
-        and (at_least is None or value >= at_least)
-        and (above is None or value > above)
-    )
-    if not is_usable:
-        bound = f"at least {at_least}" if above is None else f"above {above}"
-        raise WorkflowError(
-            f"task {task.__name__!r}: {attribute} must be {'an integer' if integral else 'a number'} "
-            f"{bound} and below 1e9, not {value!r}"
         )
 
 

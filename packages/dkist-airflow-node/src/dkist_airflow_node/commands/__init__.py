@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dkist_airflow_node.commands.main import main
+from dkist_airflow_node.commands.cli import main
 
 __all__ = ["main"]

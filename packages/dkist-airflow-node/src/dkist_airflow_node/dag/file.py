@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -95,9 +95,7 @@ def dag_data(
                 "upstreams": node.upstream_names,
                 "queue": node.resource_queue.value,
                 "pool": node.resource_queue.pool or "default_pool",
-                "retries": int(node.retries),
-                "retry_delay_seconds": float(node.retry_delay_seconds),
-                "timeout_seconds": None if node.timeout_seconds is None else float(node.timeout_seconds),
+                **asdict(node.settings),
             }
         )
     return DagData(workflow=header, tasks=tuple(tasks))

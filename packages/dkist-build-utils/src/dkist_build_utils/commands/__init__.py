@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dkist_build_utils.commands.main import main
+from dkist_build_utils.commands.cli import main
 
 __all__ = ["main"]

@@ -92,5 +92,5 @@ def _marks(node: Node) -> Iterator[str]:
         yield f"({node.resource_queue.value})"
     if node.pip_extras:
         yield f"(extras: {', '.join(node.pip_extras)})"
-    if node.retries:
-        yield f"(retries: {node.retries})"
+    if node.settings.retries:
+        yield f"(retries: {node.settings.retries})"

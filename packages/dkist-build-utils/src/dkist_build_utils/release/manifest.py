@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dkist_build_utils.errors import BuildError
@@ -137,7 +137,5 @@ def _task_row(node: Node, lock: str | None) -> dict[str, Any]:
         "pool": node.resource_queue.pool,
         "pip_extras": list(node.pip_extras),
         "lock": lock,
-        "retries": node.retries,
-        "retry_delay_seconds": node.retry_delay_seconds,
-        "timeout_seconds": node.timeout_seconds,
+        **asdict(node.settings),
     }
