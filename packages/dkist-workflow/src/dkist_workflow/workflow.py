@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,14 @@ class Workflow:
         Defaults to the environment variable ``BUILD_VERSION``, then to ``dev``.
     tags
         Further tags for the engine's user interface, besides category, name and version.
+    description
+        What the workflow is for, in Markdown, for the engine's user interface; its first paragraph also goes into
+        lists. Pass ``__doc__`` of the module that defines the workflow, say.
 
     Raises
     ------
     WorkflowError
-        A name, the version or a tag is one that Airflow refuses.
+        A name, the version or a tag is one that Airflow refuses; or the description is no text.
 
     Examples
     --------
@@ -64,6 +68,7 @@ class Workflow:
         workflow_version: str | None = None,
         *,
         tags: Iterable[str] | None = None,
+        description: str | None = None,
     ) -> None:
         self.process_category = check_name(process_category, what="process_category")
         self.process_name = check_name(process_name, what="process_name")
@@ -79,6 +84,9 @@ class Workflow:
             )
         self.workflow_package = workflow_package
         self.tags = _checked_tags(self.workflow_name, tags)
+        if not isinstance(description, str | None):
+            raise WorkflowError(f"workflow {self.workflow_name!r}: description is {description!r}; pass a text")
+        self.description = cleandoc(description or "")
         self._nodes: dict[str, Node] = {}
 
     def __repr__(self) -> str:
