@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tests.dkist_airflow_node.worker.worker import Worker, make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 RUNNER = resources.files("dkist_airflow_node.worker").joinpath("runner.py").read_text(encoding="utf-8")
 
@@ -114,6 +114,21 @@ class RunnerHost(Worker):
         self.make_lock("instrument==1.0.0\ndkist-task[otlp]\n")
         self.work.mkdir(exist_ok=True)
 
+    def request(
+        self,
+        task: str = "run",
+        /,
+        *,
+        action: str = "run",
+        attempt: str | None = None,
+        watch: tuple[int, ...] = (),
+        **changes: str | None,
+    ) -> bytes:
+        """Return what the operator writes to the runner."""
+        environ = self.variables(f"instrument:{task}", **changes)
+        request = {"action": action, "environ": environ, "watch": watch, "attempt": attempt}
+        return json.dumps(request).encode() + b"\n"
+
     @contextmanager
     def started(
         self,
@@ -124,12 +139,10 @@ class RunnerHost(Worker):
         attempt: str | None = None,
         watch: tuple[int, ...] = (),
         text: str = RUNNER,
-        environ: Mapping[str, str] | None = None,
         **changes: str | None,
     ) -> Iterator[RunnerProcess]:
         """Start the runner as the operator of an exported file does; end whatever is left of it afterwards."""
-        variables = environ or self.variables(f"instrument:{task}", **changes)
-        request = {"action": action, "environ": variables, "watch": watch, "attempt": attempt}
+        request = self.request(task, action=action, attempt=attempt, watch=watch, **changes)
         process = RunnerProcess(
             [sys.executable, "-I", "-S", "-c", text],
             env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOST_OF_TEST": str(self.folder)},
@@ -144,7 +157,7 @@ class RunnerHost(Worker):
         assert process.stderr is not None
         try:
             with suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(request).encode() + b"\n")
+                process.stdin.write(request)
                 process.stdin.flush()
             yield process
         finally:

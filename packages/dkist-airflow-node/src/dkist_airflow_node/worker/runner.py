@@ -788,6 +788,8 @@ class Environment:
         """Fill the environment, which this process holds alone."""
         own = f"{self.path}/bin/python"
         into = ["--quiet", "--python", own, "--only-binary", ":all:", "--link-mode", "copy", "--compile-bytecode"]
+        if variables.get("UV_NO_INDEX", "").lower() not in {"", "0", "false", "no", "off", "f", "n"}:
+            into.append("--no-index")  # uv 0.13 has the option, but does not read the variable
         self.remove()
         self.step(["uv", "venv", "--quiet", "--no-python-downloads", "--python", python, self.path], variables)
         if self.lock:
