@@ -436,8 +436,10 @@ def spawn(command: list[str], environ: Mapping[str, str], output: int, folder: s
 class Supervisor:
     """Wait for everything at once: commands, signals, the death of what is watched, what programs write."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, pipe: tuple[int, int]) -> None:
         self.output = output
+        self.pipe, self.inlet = pipe
+        """What programs write to: one pipe for all of them, in a place where the guardian has its end open, too."""
         self.children = Children()
         self.readers: dict[int, Callable[[int], object]] = {}
         self.polled: list[int] = []
@@ -445,15 +447,18 @@ class Supervisor:
         self.stopped: StoppedError | None = None
         self.is_ending = False
         """Set once a stop has been raised: it is raised once."""
+        self.end_by = 0.0
+        """Until when a stop waits for the reader of the log."""
         self.is_shown = True
         self.tail = b""
-        self.pipe = -1
-        """What the program that runs writes to."""
+        self.is_running = False
+        """Whether there is a program whose output counts. What a child that it left behind writes is read, and lost."""
         wakeup, self.wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False)
         for number in (*STOP_SIGNALS, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)  # its byte in the pipe says all
         self.readers[wakeup] = self.read_signals
+        self.readers[self.pipe] = self.read_program
 
     def stop(self, stop: str, text: str) -> None:
         """Ask for the end of the task; the first who does gives the reason."""
@@ -481,8 +486,8 @@ class Supervisor:
         if self.polled:
             seconds = NO_PIDFD_LOOK_SECONDS if seconds is None else min(seconds, NO_PIDFD_LOOK_SECONDS)
         poll = select.poll()
-        for descriptor, reader in self.readers.items():
-            if not (self.output.waiting and reader == self.read_program):
+        for descriptor in self.readers:
+            if not (self.output.waiting and descriptor == self.pipe):
                 poll.register(descriptor, select.POLLIN)
         if self.output.waiting:
             poll.register(self.output.descriptor, select.POLLOUT)
@@ -501,24 +506,22 @@ class Supervisor:
                     continue  # there, but another user's
         if self.stopped is not None and not self.is_ending:
             self.is_ending = True
+            self.end_by = time.monotonic() + STOP_GRACE_SECONDS
             raise self.stopped
 
     def read_signals(self, descriptor: int) -> None:
         """Take the numbers of the signals that came."""
         for number in os.read(descriptor, 4096):
             if number in STOP_SIGNALS:
-                self.stop("cancellation", f"the runner got signal {number}")
+                self.stop("cancellation", f"the runner got {signal_name(number)}")
 
     def read_program(self, descriptor: int) -> int:
-        """Take what the program wrote, and return how much that was."""
+        """Take what a program wrote, and return how much that was."""
         try:
             block = os.read(descriptor, BLOCK_BYTES)
         except BlockingIOError:
             return 0
-        if not block:
-            del self.readers[descriptor]
-            os.close(descriptor)
-        elif descriptor == self.pipe:  # not of a child that a program left behind: that is read, so that it can go on
+        if self.is_running:
             self.tail = (self.tail + block)[-TAIL_BYTES:]
             if self.is_shown:
                 self.output.feed(block)
@@ -528,16 +531,9 @@ class Supervisor:
         self, command: list[str], environ: Mapping[str, str], *, folder: str | None = None, is_shown: bool = True
     ) -> int:
         """Run a program to its end, its output in the log or in `tail`, and return its status as `wait` gives it."""
-        self.tail, self.is_shown = b"", is_shown
-        pipe, inlet = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(pipe, False)
-        try:
-            self.children.status = None
-            self.children.awaited = spawn(command, environ, inlet, folder)
-        finally:
-            os.close(inlet)
-        self.pipe = pipe
-        self.readers[pipe] = self.read_program
+        self.tail, self.is_shown, self.is_running = b"", is_shown, True
+        self.children.status = None
+        self.children.awaited = spawn(command, environ, self.inlet, folder)
         while self.children.reap() and self.children.status is None:
             self.wait()
         self.drain()
@@ -545,20 +541,19 @@ class Supervisor:
 
     def drain(self) -> None:
         """Take what was in the pipe when the program ended, and not what a child of it may go on writing."""
-        left = BLOCK_BYTES  # a pipe holds no more
-        while left > 0 and self.pipe in self.readers and self.flush():
-            taken = self.read_program(self.pipe)
-            left -= taken or left
+        left = BLOCK_BYTES if self.is_running else 0  # a pipe holds no more
+        while left > 0 and self.flush():
+            left -= self.read_program(self.pipe) or left
         self.output.finish_line()
-        self.pipe = -1
+        self.is_running = False
 
     def flush(self) -> bool:
-        """Wait until the reader has taken what waits for it; return False for a reader that stands still in a stop."""
-        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        """Wait until the reader has taken what waits for it; return False for one that stands still in a stop."""
         while self.output.waiting:
-            if self.is_ending and time.monotonic() > deadline:
+            left = self.end_by - time.monotonic() if self.is_ending else None
+            if left is not None and left <= 0:
                 return False
-            self.wait(STOP_GRACE_SECONDS if self.is_ending else None)
+            self.wait(left)
         return True
 
 
@@ -1035,10 +1030,10 @@ def ended_with(status: int) -> str:
 class Runner:
     """One request, from its reading to its result."""
 
-    def __init__(self) -> None:
+    def __init__(self, pipe: tuple[int, int]) -> None:
         self.begin = time.monotonic()
         self.output = Output(1)
-        self.supervisor = Supervisor(self.output)
+        self.supervisor = Supervisor(self.output, pipe)
         self.input = b""
         self.environment: Environment | None = None
         self.attempt: Attempt | None = None
@@ -1176,9 +1171,9 @@ class Runner:
         )
 
         def pause(seconds: float) -> None:
-            self.supervisor.wait(seconds)
             if self.supervisor.children.status is not None:
                 self.report_end()
+            self.supervisor.wait(seconds)
 
         self.supervisor.children.end(pause)
 
@@ -1186,8 +1181,7 @@ class Runner:
         """Report how the task ended, once."""
         if self.is_reported:
             return
-        if self.supervisor.pipe >= 0:
-            self.supervisor.drain()
+        self.supervisor.drain()
         members = self.diagnosis() if self.has_task else {}
         if self.stopped is not None:
             members = {**members, "result": self.stopped.stop, "reason": str(self.stopped), "can_retry": True}
@@ -1306,8 +1300,14 @@ def text_or_none(value: Any) -> str | None:
     return None if value is None else str(value)[:4000]
 
 
-def guard(worker: int) -> int:
+def guard(worker: int, pipe: int) -> int:
     """Wait for the process that does the work, and end what it leaves where it was killed itself."""
+
+    def pause(seconds: float) -> None:
+        """Let tasks that unwind print: nobody reads it, but they get no EPIPE."""
+        if select.select([pipe], [], [], min(seconds, LOOK_SECONDS))[0]:
+            os.read(pipe, BLOCK_BYTES)
+
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)
@@ -1318,9 +1318,10 @@ def guard(worker: int) -> int:
         pid, status = os.waitpid(-1, 0)
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    Children().end(lambda seconds: time.sleep(min(seconds, 0.2)))
+    Children().end(pause)
     if os.WIFSIGNALED(status):
-        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+        if os.WTERMSIG(status) in STOP_SIGNALS:
+            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
         os.kill(os.getpid(), os.WTERMSIG(status))
     return os.waitstatus_to_exitcode(status)
 
@@ -1329,12 +1330,15 @@ def main() -> int:
     """Do the work in a child: whichever of the two processes is killed, the other ends what the task started."""
     set_process(PR_SET_DUMPABLE, 0)  # the memory holds what the task must not read
     set_process(PR_SET_CHILD_SUBREAPER, 1)
+    pipe, inlet = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(pipe, False)
     guardian = os.getpid()
     worker = os.fork()
     if worker:
-        return guard(worker)
+        os.close(inlet)
+        return guard(worker, pipe)
     set_process(PR_SET_CHILD_SUBREAPER, 1)
-    runner = Runner()
+    runner = Runner((pipe, inlet))
     runner.supervisor.watch(guardian, "the runner's first process was killed")
     if os.getppid() != guardian:
         runner.supervisor.stop("cancellation", "the runner's first process was killed")
