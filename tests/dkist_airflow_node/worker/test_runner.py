@@ -488,8 +488,8 @@ def test_the_store_is_in_the_cache_folder_unless_it_is_named(host: RunnerHost) -
 @pytest.mark.parametrize(
     ("changes", "message", "can_retry"),
     [
-        ({"DKIST_ENVIRONMENT_STORE": "store"}, "the environment store 'store' is not an absolute path", False),
-        ({"DKIST_ENVIRONMENT_STORE": None, "HOME": None}, "is not set to an absolute path, nor is HOME", False),
+        ({"DKIST_ENVIRONMENT_STORE": "store"}, "the environment store store is not an absolute path", False),
+        ({"DKIST_ENVIRONMENT_STORE": None, "HOME": None}, "set DKIST_ENVIRONMENT_STORE to the absolute path", False),
         ({"DKIST_ENVIRONMENT_STORE": "/dev/null/store"}, "cannot write to the environment store /dev/null/store", True),
         ({"DKIST_PYTHON": "3.11; exit 0"}, "DKIST_PYTHON is '3.11; exit 0', not a version such as 3.12", False),
         ({"DKIST_PYTHON": "3.99"}, "no Python 3.99 on this worker", False),

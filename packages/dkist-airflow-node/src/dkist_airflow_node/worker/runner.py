@@ -562,16 +562,17 @@ class Supervisor:
 
 def store_folder(environ: Mapping[str, str]) -> str:
     """Return the folder of the environment store."""
-    if not (store := environ.get("DKIST_ENVIRONMENT_STORE", "")):
-        cache = environ.get("XDG_CACHE_HOME") or (environ["HOME"] + "/.cache" if environ.get("HOME") else "")
-        store = cache + "/dkist/environments" if cache else ""
+    cache = environ.get("XDG_CACHE_HOME") or (environ["HOME"] + "/.cache" if environ.get("HOME") else "")
+    store = environ.get("DKIST_ENVIRONMENT_STORE") or (cache and cache + "/dkist/environments")
+    if not store:
+        raise CannotRunError(
+            "set DKIST_ENVIRONMENT_STORE to the absolute path of the environment store: HOME is not set", can_retry=False
+        )
     if not store.startswith("/"):
         raise CannotRunError(
-            f"the environment store {store!r} is not an absolute path: DKIST_ENVIRONMENT_STORE is not set to an "
-            "absolute path, nor is HOME; set one of them for the worker",
-            can_retry=False,
+            f"the environment store {store} is not an absolute path; set DKIST_ENVIRONMENT_STORE to one", can_retry=False
         )
-    return store
+    return store.rstrip("/")
 
 
 def open_store(store: str) -> None:
