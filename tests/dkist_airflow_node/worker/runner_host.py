@@ -1,0 +1,196 @@
+"""A worker host for tests of the runner: the wheels and the store of `Worker`, and the runner started as an operator does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.dkist_airflow_node.worker.worker import Worker, make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNNER = resources.files("dkist_airflow_node.worker").joinpath("runner.py").read_text(encoding="utf-8")
+
+LAUNCHER = """
+import importlib, json, os, sys, traceback
+
+def write(**outcome):
+    path = os.environ["DKIST_OUTCOME_FILE"]
+    with open(path + ".new", "w") as file:
+        json.dump(outcome, file)
+    os.rename(path + ".new", path)
+
+module, name = sys.argv[2].split(":")
+try:
+    getattr(importlib.import_module(module), name)()
+except SystemExit as error:
+    write(result="failure", error_type="SystemExit", error=str(error))
+    raise
+except Exception as error:
+    traceback.print_exc()
+    write(result="failure", error_type=f"{type(error).__module__}.{type(error).__qualname__}", error=str(error))
+    sys.exit(1)
+write(result="success", action=sys.argv[1])
+"""
+"""Stands for dkist-task: it writes the outcome as the launcher does."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a runner left when it ended."""
+
+    status: int
+    """Its exit status, as `subprocess` gives it."""
+    output: bytes
+    """Its standard output."""
+    errors: bytes
+    """Its standard error."""
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The result that it reported."""
+        (line,) = self.errors.splitlines()
+        result: dict[str, Any] = json.loads(line)
+        return result
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records in its log."""
+        return [json.loads(line[1:]) for line in self.output.splitlines() if line.startswith(b"\x1e{")]
+
+    @property
+    def messages(self) -> str:
+        """What the runner itself said, a line each."""
+        return "\n".join(record["message"] for record in self.records if record["logger"] == "dkist.runner")
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the task's own."""
+        return [line for line in self.output.decode().split("\n")[:-1] if not line.startswith("\x1e{")]
+
+
+class RunnerProcess(subprocess.Popen[bytes]):
+    """A runner that has its request."""
+
+    def command(self, **command: Any) -> None:
+        """Tell it something."""
+        assert self.stdin is not None
+        self.stdin.write(json.dumps(command).encode() + b"\n")
+        self.stdin.flush()
+
+    def end(self, *, seconds: float = 60) -> Ended:
+        """Wait for its end."""
+        output, errors = self.communicate(timeout=seconds)
+        return Ended(self.returncode, output, errors)
+
+    def read_message(self, text: str) -> str:
+        """Read the log up to a record with some text, and return its message."""
+        assert self.stdout is not None
+        while line := self.stdout.readline():
+            if line.startswith(b"\x1e") and text in (message := json.loads(line[1:])["message"]):
+                return str(message)
+        raise AssertionError(f"the runner ended without saying {text!r}: {self.stderr and self.stderr.read()!r}")
+
+
+class RunnerHost(Worker):
+    """A host on which the runner runs the tasks of one release."""
+
+    def release(self, source: str) -> None:
+        """Make the wheels and the lock of a release whose module ``instrument`` has the given source."""
+        make_wheel(
+            self.wheels, "dkist-task", "0.1.0", {"dkist_task/__init__.py": "", "dkist_task/__main__.py": LAUNCHER}
+        )
+        make_wheel(self.wheels, "instrument", "1.0.0", {"instrument.py": source}, requires=("dkist-task",))
+        self.make_lock("instrument==1.0.0\ndkist-task[otlp]\n")
+        self.work.mkdir(exist_ok=True)
+
+    def request(
+        self,
+        task: str = "run",
+        /,
+        *,
+        action: str = "run",
+        attempt: str | None = None,
+        watch: tuple[int, ...] = (),
+        **changes: str | None,
+    ) -> bytes:
+        """Return what the operator writes to the runner."""
+        environ = self.variables(f"instrument:{task}", **changes)
+        request = {"action": action, "environ": environ, "watch": watch, "attempt": attempt}
+        return json.dumps(request).encode() + b"\n"
+
+    @contextmanager
+    def started(
+        self,
+        task: str = "run",
+        /,
+        *,
+        action: str = "run",
+        attempt: str | None = None,
+        watch: tuple[int, ...] = (),
+        text: str = RUNNER,
+        **changes: str | None,
+    ) -> Iterator[RunnerProcess]:
+        """Start the runner as the operator of an exported file does; end whatever is left of it afterwards."""
+        request = self.request(task, action=action, attempt=attempt, watch=watch, **changes)
+        process = RunnerProcess(
+            [sys.executable, "-I", "-S", "-c", text],
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOST_OF_TEST": str(self.folder)},
+            cwd=self.work,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(request)
+                process.stdin.flush()
+            yield process
+        finally:
+            self.end_all()
+            process.wait()
+            for file in (process.stdin, process.stdout, process.stderr):
+                with suppress(BrokenPipeError):
+                    file.close()
+
+    def result_of(self, task: str = "run", /, **options: Any) -> Ended:
+        """Run the runner to its end."""
+        with self.started(task, **options) as process:
+            return process.end()
+
+    def pids(self) -> list[int]:
+        """Return every living process that was started for this host and has its variables."""
+        marks = {f"DKIST_ENVIRONMENT_STORE={self.store}".encode(), f"HOST_OF_TEST={self.folder}".encode()}
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and int(entry.name) != os.getpid():
+                with suppress(OSError):
+                    if marks & set((entry / "environ").read_bytes().split(b"\0")):
+                        found.append(int(entry.name))
+        return found
+
+    def end_all(self) -> None:
+        """Kill every process that was started for this host."""
+        while pids := self.pids():
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    def environments(self) -> list[Path]:
+        """Return the folders of the store's environments."""
+        return [path for path in self.store.glob("*-py3*") if path.is_dir()]
