@@ -265,7 +265,7 @@ def test_result_comes_after_noise_and_before_the_end_of_the_runner() -> None:
 def test_runner_that_cannot_be_started_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason is the system's."""
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with pytest.raises(AirflowException, match="the runner could not be started: .*No such file") as caught:
+    with pytest.raises(AirflowException, match=r"the runner could not be started: .*No such file") as caught:
         execute(operator(""))
     assert type(caught.value).__name__ == "TaskNotStarted"
 

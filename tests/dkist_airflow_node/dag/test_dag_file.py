@@ -17,12 +17,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
-from dkist_airflow_node.dag import runner_text
 from dkist_airflow_node.dag.data import _first_paragraph
+from dkist_airflow_node.worker import runner_text
 from dkist_task import TaskBase
 from dkist_workflow import ResourceQueue, Workflow, WorkflowError
 
@@ -217,6 +216,7 @@ def test_database_gets_little_of_a_task(import_file: Callable[[bytes], ModuleTyp
     serialised = json.dumps(DagSerialization.to_dict(dag)["dag"]["tasks"])
     assert "DKIST_LOCK_SHA256" not in serialised
     assert len(serialised) / len(dag.tasks) <= 1200
+
 
 def test_tasks_run_against_the_locks_of_their_extras(import_file: Callable[[bytes], ModuleType]) -> None:
     """Each task names the lock of its own extras, beside the DAG file, and its digest."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dkist_airflow_node.dag.data import Lock
-from dkist_airflow_node.dag.file import render_dag_file, runner_text, task_script
+from dkist_airflow_node.dag.file import render_dag_file, task_script
 
 __all__ = [
     "Lock",
     "render_dag_file",
-    "runner_text",
     "task_script",
 ]

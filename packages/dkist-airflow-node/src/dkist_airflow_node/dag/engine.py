@@ -7,8 +7,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from dkist_airflow_node.dag.data import dag_data
-from dkist_airflow_node.dag.file import render_dag_file, runner_text
+from dkist_airflow_node.dag.file import render_dag_file
 from dkist_airflow_node.errors import AirflowNotInstalledError
+from dkist_airflow_node.worker import runner_text
 
 if TYPE_CHECKING:
     from pathlib import Path

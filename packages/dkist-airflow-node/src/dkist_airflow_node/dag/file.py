@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from dkist_airflow_node.dag.data import dag_data
+from dkist_airflow_node.worker import runner_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +44,6 @@ def render_dag_file(
 def task_script() -> str:
     """Return the script that runs a task in its environment: the same for every task."""
     return files("dkist_airflow_node.worker").joinpath("task_script.sh").read_text(encoding="utf-8")
-
-
-@cache
-def runner_text() -> str:
-    """Return the program that runs a task in its environment: the same for every task."""
-    return files("dkist_airflow_node.worker").joinpath("runner.py").read_text(encoding="utf-8")
 
 
 @cache
