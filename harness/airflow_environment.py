@@ -20,7 +20,12 @@ CONSTRAINTS = Path(__file__).parents[1] / "constraints"
 
 
 def airflow_environment(
-    requirements: Sequence[str] = (), *, airflow: str = "3.3", python: str = "3.11", copy: str = ""
+    requirements: Sequence[str] = (),
+    *,
+    airflow: str = "3.3",
+    python: str = "3.11",
+    copy: str = "",
+    constraints: Path | None = None,
 ) -> Path:
     """Return the interpreter of an environment that has Airflow and ``uv``; made once per machine.
 
@@ -31,18 +36,20 @@ def airflow_environment(
     requirements
         What to install beside Airflow and ``uv``: a provider, a wheel's path.
     airflow
-        Minor version; there must be a constraints file for it.
+        Minor version; there must be a constraints file for it, or one is given.
     python
         Minor version of the interpreter.
     copy
         Name of a separate environment of the same content, for two workers that must not share one.
+    constraints
+        File of the versions to install; None for the one that is committed.
 
     Raises
     ------
     RuntimeError
         It could not be made; the message has what uv said.
     """
-    constraints = CONSTRAINTS / f"airflow-{airflow}.txt"
+    constraints = constraints or CONSTRAINTS / f"airflow-{airflow}.txt"
     wanted = ["apache-airflow", "uv", *requirements]
     content = [constraints.read_text(), python, copy, *(f"{each}:{_digest(each)}" for each in wanted)]
     key = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ Command line (`hatch run compat`)::
     run [--airflow X.Y] [--python X.Y] [--all]   run what has no result that still counts, then write the table
     check                                        exit with 1 where a result or the table is stale
     add X.Y [--upgrade]                          write the constraints file of one more Airflow
+    preview                                      try the next Airflow's newest pre-release, and report it only
 
 A result counts as long as the files that it was made from are the same.
 """
@@ -15,13 +16,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.compatibility_run import Cell, Outcome, run_cells
-from harness.constraints import airflow_minors, write_constraints
+from harness.constraints import airflow_minors, preview_minor, write_constraints, write_preview_constraints
 from harness.interpreter import InterpreterMissingError, find_interpreter
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +55,7 @@ class Result:
 
 def sources(airflow: str) -> dict[str, str]:
     """Return the digests that a result for an Airflow has to have to count."""
-    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "task_script.sh")
+    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "runner.py")
     return {path.as_posix(): hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16] for path in paths}
 
 
@@ -161,6 +164,18 @@ def run(cells: Sequence[Cell]) -> bool:
     return is_good
 
 
+def preview() -> str:
+    """Return how the newest pre-release of the next Airflow runs the file: early warning, no requirement."""
+    cell = Cell(preview_minor(), PYTHONS[0])
+    with tempfile.TemporaryDirectory(prefix="dkist-preview-") as folder:
+        try:
+            constraints = write_preview_constraints(Path(folder))
+            ((_, outcome),) = run_cells([cell], constraints=constraints)
+        except (subprocess.CalledProcessError, InterpreterMissingError, RuntimeError) as error:
+            return f"Airflow {cell.airflow} (pre-release): could not be tried. {error}"
+    return f"{outcome.log}Airflow {outcome.release} on Python {cell.python}: {outcome.reason or 'runs'}"
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -170,6 +185,7 @@ def main() -> int:
     runs.add_argument("--python", choices=PYTHONS)
     runs.add_argument("--all", action="store_true", help="also what has a result that counts")
     commands.add_parser("check")
+    commands.add_parser("preview")
     adds = commands.add_parser("add")
     adds.add_argument("airflow", metavar="X.Y")
     adds.add_argument("--upgrade", action="store_true", help="to the newest versions that fit")
@@ -177,6 +193,9 @@ def main() -> int:
 
     if arguments.command == "add":
         print(write_constraints(arguments.airflow, is_upgrade=arguments.upgrade).relative_to(ROOT))
+        return 0
+    if arguments.command == "preview":
+        print(preview())
         return 0
     if arguments.command == "check":
         faults = check()

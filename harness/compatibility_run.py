@@ -45,12 +45,12 @@ class Outcome:
     """What helps to find out."""
 
 
-def run_cells(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
+def run_cells(cells: Sequence[Cell], *, constraints: Path | None = None) -> Iterator[tuple[Cell, Outcome]]:
     """
     Run the example on each combination, and give each outcome as soon as it is known.
 
     The release is exported once for each Python. Airflow's environments hold Airflow and ``uv`` and no distribution of
-    ours, and the DAG file is the only thing that Airflow gets of the example.
+    ours, and the DAG file is the only thing that Airflow gets of the example. Constraints stand in for those committed.
     """
     with tempfile.TemporaryDirectory(prefix="dkist-compatibility-") as name:
         folder = Path(name)
@@ -58,7 +58,8 @@ def run_cells(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
         build_wheels(wheels, [ROOT / "packages" / "dkist-task", EXAMPLE])
         export = cache(lambda python: _export(python, wheels, folder / python))
         for cell in cells:
-            outcome = _run(cell, export(cell.python), wheels, folder / f"{cell.airflow}-{cell.python}")
+            python = airflow_environment(airflow=cell.airflow, python=cell.python, constraints=constraints)
+            outcome = _run(cell, python, export(cell.python), wheels, folder / f"{cell.airflow}-{cell.python}")
             yield cell, outcome
 
 
@@ -72,8 +73,7 @@ def _export(python: str, wheels: Path, output: Path) -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
-def _run(cell: Cell, release: Path, wheels: Path, folder: Path) -> Outcome:
-    python = airflow_environment(airflow=cell.airflow, python=cell.python)
+def _run(cell: Cell, python: Path, release: Path, wheels: Path, folder: Path) -> Outcome:
     query = "from importlib.metadata import version; print(version('apache-airflow'))"
     version = subprocess.run([python, "-c", query], capture_output=True, text=True, check=True).stdout.strip()
     data = folder / "data"

@@ -46,11 +46,40 @@ def write_constraints(minor: str, *, is_upgrade: bool = False) -> Path:
     requirements, constraints = FOLDER / f"airflow-{minor}.in", FOLDER / f"airflow-{minor}.txt"
     if not requirements.exists():
         requirements.write_text(_INPUT.format(minor=minor))
+    options = ["--custom-compile-command", f"hatch run compat add {minor}", *(["--upgrade"] if is_upgrade else [])]
+    _compile(requirements, constraints, *options)
+    return constraints
+
+
+def preview_minor() -> str:
+    """Return the minor version of Airflow that comes after those with a constraints file."""
+    major, minor = airflow_minors()[-1].split(".")
+    return f"{major}.{int(minor) + 1}"
+
+
+def write_preview_constraints(folder: Path) -> Path:
+    """
+    Resolve the newest pre-release of the next Airflow, and return the path of its constraints in a folder.
+
+    They are not kept: the next pre-release wants others.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        There is none, or no solution; uv has said which.
+    """
+    minor = preview_minor()
+    requirements, constraints = folder / f"airflow-{minor}.in", folder / f"airflow-{minor}.txt"
+    # A version that names a pre-release is what makes uv consider those of this distribution, and of no other.
+    requirements.write_text(_INPUT.format(minor=minor).replace(f"~={minor}.0", f"~={minor}.0a1"))
+    _compile(requirements, constraints)
+    return constraints
+
+
+def _compile(requirements: Path, constraints: Path, *options: str) -> None:
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", OLDEST_PYTHON]
     # Wheels only, so that an environment needs no compiler. Nothing in the file may name this machine or its index.
     command += ["--no-build", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-    command += ["--custom-compile-command", f"hatch run compat add {minor}", "--output-file", constraints.name]
-    command += ["--upgrade"] if is_upgrade else []
+    command += [*options, "--output-file", constraints.name, requirements.name]
     environ = {key: value for key, value in os.environ.items() if key not in {"UV_CONSTRAINT", "VIRTUAL_ENV"}}
-    subprocess.run([*command, requirements.name], cwd=FOLDER, env=environ, check=True)
-    return constraints
+    subprocess.run(command, cwd=requirements.parent, env=environ, check=True)
