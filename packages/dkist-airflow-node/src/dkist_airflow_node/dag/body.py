@@ -226,8 +226,8 @@ def record_in(line: bytes) -> dict[str, Any]:
 def log(message: str, level: str = "INFO", logger: str = "task.stdout") -> None:
     """Give a record to Airflow's handler as it is: getLogger(name) would keep a logger for each name for ever."""
     level = level if level in LEVELS else "INFO"
-    record = {"name": logger, "levelname": level, "levelno": getattr(logging, level), "msg": message}
-    logging.getLogger().handle(logging.makeLogRecord(record))
+    number = getattr(logging, level)
+    logging.getLogger().handle(logging.LogRecord(logger, number, "", 0, message, args=None, exc_info=None))
 
 
 def raise_unless_done(result: dict[str, Any]) -> None:
