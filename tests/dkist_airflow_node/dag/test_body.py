@@ -22,20 +22,18 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow.sdk.execution_time.timeout import timeout
+from airflow.sdk.execution_time.timeout import TimeoutPosix
 
-from dkist_airflow_node.dag.body import make_dag
+from dkist_airflow_node.dag.body import DkistTask, make_dag
 from tests.dkist_airflow_node.dag.runners import stub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dkist_airflow_node.dag.body import DkistTask
-
 
 def operator(behaviour: str, **changes: Any) -> DkistTask:
     """Return the operator of a task, rendered, whose runner behaves as told."""
-    workflow = {
+    workflow: dict[str, Any] = {
         "dag_id": "test_stub_1.0",
         "name": "test_stub",
         "version": "1.0",
@@ -45,7 +43,7 @@ def operator(behaviour: str, **changes: Any) -> DkistTask:
         "python": "3.11",
         "max_active_runs": 1,
     }
-    task = {
+    task: dict[str, Any] = {
         "task_id": "Calibrate",
         "entry_point": "instrument.tasks:Calibrate",
         "doc": "Calibrate each frame.",
@@ -57,9 +55,13 @@ def operator(behaviour: str, **changes: Any) -> DkistTask:
         "retry_delay_seconds": 1.0,
         "timeout_seconds": None,
     }
-    made: Any = make_dag(workflow, (task | changes,), stub(behaviour)).get_task("Calibrate")
+    made = make_dag(workflow, (task | changes,), stub(behaviour)).get_task("Calibrate")
+    assert isinstance(made, DkistTask)
     made.run_variables = {"DKIST_RECIPE_RUN_ID": "7"}
     return made
+
+
+timeout: Any = TimeoutPosix  # without types
 
 
 def execute(task: DkistTask) -> None:
@@ -306,7 +308,11 @@ def test_runner_that_does_not_answer_holds_no_timeout_up(monkeypatch: pytest.Mon
 def on_sigterm() -> Iterator[Callable[[DkistTask], None]]:
     """Return a function that has SIGTERM stop an operator as in Airflow's task process."""
     before = signal.getsignal(signal.SIGTERM)
-    yield lambda task: signal.signal(signal.SIGTERM, lambda *_: task.on_kill()) and None
+
+    def stop(task: DkistTask) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
+
+    yield stop
     signal.signal(signal.SIGTERM, before)
 
 
