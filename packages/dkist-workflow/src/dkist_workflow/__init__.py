@@ -7,14 +7,17 @@ from dkist_workflow.distribution import distribution_of
 from dkist_workflow.errors import EngineNotInstalledError, WorkflowError
 from dkist_workflow.node import Node
 from dkist_workflow.queue import ResourceQueue
+from dkist_workflow.version import DEVELOPMENT_VERSION, build_version
 from dkist_workflow.workflow import Workflow
 
 __all__ = [
+    "DEVELOPMENT_VERSION",
     "EngineNotInstalledError",
     "Node",
     "ResourceQueue",
     "Workflow",
     "WorkflowError",
     "__version__",
+    "build_version",
     "distribution_of",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,11 @@ from dkist_workflow.errors import WorkflowError
 from dkist_workflow.name import check_name
 from dkist_workflow.node import Node, check_extras, check_task
 from dkist_workflow.queue import ResourceQueue
+from dkist_workflow.version import default_version
 
 if TYPE_CHECKING:
+    import os
+
     from dkist_task import TaskBase
 
 _TAG_LENGTH = 100
@@ -38,7 +40,7 @@ class Workflow:
         The dotted name of the package that defines the workflow: pass ``__package__``. The distribution that
         installs it is what the environment of every task holds.
     workflow_version
-        Defaults to the environment variable ``BUILD_VERSION``, then to ``dev``.
+        Defaults to that of `build_version`, then to the environment variable ``BUILD_VERSION``, then to ``dev``.
     tags
         Further tags for the engine's user interface, besides category, name and version.
 
@@ -69,7 +71,7 @@ class Workflow:
         self.process_name = check_name(process_name, what="process_name")
         check_name(self.workflow_name, what="workflow name")
         if workflow_version is None:
-            workflow_version = os.environ.get("BUILD_VERSION") or "dev"
+            workflow_version = default_version()
         self.workflow_version = check_name(workflow_version, what=f"workflow {self.workflow_name!r}: workflow_version")
         check_name(self.dag_id, what=f"workflow {self.workflow_name!r}: DAG id")
         if not isinstance(workflow_package, str) or not workflow_package:
