@@ -5,6 +5,7 @@ from __future__ import annotations
 from dkist_workflow.__about__ import __version__
 from dkist_workflow.distribution import distribution_of
 from dkist_workflow.errors import EngineNotInstalledError, WorkflowError
+from dkist_workflow.name import normalized_name
 from dkist_workflow.node import Node
 from dkist_workflow.queue import ResourceQueue
 from dkist_workflow.version import DEVELOPMENT_VERSION, build_version
@@ -20,4 +21,5 @@ __all__ = [
     "__version__",
     "build_version",
     "distribution_of",
+    "normalized_name",
 ]

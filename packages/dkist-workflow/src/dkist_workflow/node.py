@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dkist_task import SettingError, TaskBase, TaskSettings
 from dkist_workflow.errors import WorkflowError
-from dkist_workflow.name import check_name
+from dkist_workflow.name import check_name, normalized_name
 from dkist_workflow.queue import ResourceQueue
 
 if TYPE_CHECKING:
@@ -116,5 +116,5 @@ def check_extras(task_name: str, pip_extras: Iterable[str] | None) -> tuple[str,
                 f"task {task_name!r}: {extra!r} in pip_extras is not the name of an extra "
                 "(ASCII letters and digits, with '.', '_' and '-' between them)"
             )
-        extras.add(re.sub(r"[-_.]+", "-", extra).lower())
+        extras.add(normalized_name(extra))
     return tuple(sorted(extras))
