@@ -30,6 +30,8 @@ def test_a_task_is_found_by_its_class_or_by_its_own_name() -> None:
     assert find_node(NODES, "Finish") is NODES[3]
     assert find_node(NODES, Calibrate) is None
     assert find_node(NODES, "Copy") is None
+    both = (*NODES, Node(Copy, "Copy"))
+    assert find_node(both, "Copy") is both[-1]
 
 
 @pytest.mark.parametrize(

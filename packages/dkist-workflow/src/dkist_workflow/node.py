@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dkist_task import TaskBase, TaskSettings
@@ -49,12 +49,12 @@ TaskReference = type[TaskBase] | str
 """How a caller names a task that is in a workflow: its class, or the name of its own that it was added under."""
 
 
-def find_node(nodes: Iterable[Node], reference: object) -> Node | None:
+def find_node(nodes: Collection[Node], reference: object) -> Node | None:
     """Return the node that a caller names by its class or by its own name; None if there is none.
 
     Parameters
     ----------
-    nodes : iterable of Node
+    nodes : collection of Node
         The nodes of a workflow.
     reference : object
         A task class, or the name that a task was added under.
@@ -62,22 +62,23 @@ def find_node(nodes: Iterable[Node], reference: object) -> Node | None:
     Raises
     ------
     WorkflowError
-        The class was added several times, the name is that of a class, or it is neither a class nor a name.
+        The class was added several times, the name is that of a class that was added once, or it is neither a class
+        nor a name.
     """
-    if isinstance(reference, str):
-        found = next((node for node in nodes if node.name == reference), None)
-        if found is not None and not found.has_own_name:
-            raise WorkflowError(f"task {reference!r} is given as text; give the class: {reference}, without quotes")
-        return found
     if isinstance(reference, TaskBase):
         raise WorkflowError(f"task {reference.task_name!r} is given as an instance; give the class itself")
-    if not isinstance(reference, type):
+    if not isinstance(reference, str | type):
         raise WorkflowError(f"{reference!r} is not a task; give a task class, or the name that a task was added under")
-    same = [node for node in nodes if node.task is reference]
-    if len(same) > 1:
-        names = " or ".join(repr(node.name) for node in same)
-        raise WorkflowError(f"task {reference.__name__!r} was added several times; give its name: {names}")
-    return same[0] if same else None
+    if isinstance(reference, type):
+        same = [node for node in nodes if node.task is reference]
+        if len(same) > 1:
+            names = " or ".join(repr(node.name) for node in same)
+            raise WorkflowError(f"task {reference.__name__!r} was added several times; give its name: {names}")
+        return same[0] if same else None
+    found = next((node for node in nodes if node.name == reference), None)
+    if found is not None and not found.has_own_name and sum(node.task is found.task for node in nodes) == 1:
+        raise WorkflowError(f"task {reference!r} is given as text; give the class: {reference}, without quotes")
+    return found
 
 
 def reference_text(nodes: Iterable[Node], reference: object) -> str:
