@@ -100,8 +100,8 @@ def end_pause(spool: Spool) -> None:
         os.utime(marker, (time.time() - 31,) * 2)
 
 
-def test_exchange_and_queue_are_made(broker: PrivateRabbitMQ, spool: Spool) -> None:
-    """Where there is nothing, a durable exchange and queue are made, and the message is persistent."""
+def test_exchange_and_queue_are_created(broker: PrivateRabbitMQ, spool: Spool) -> None:
+    """Where there is nothing, a durable exchange and queue are created, and the message is persistent."""
     publish("r1")
     assert waiting(spool) == []
     with broker.connect() as connection:
@@ -132,7 +132,7 @@ def test_what_exists_is_used_as_it_is(
 
 
 def test_refused_by_a_full_queue(broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
-    """A nacked message is not sent; when there is room it is, in its turn."""
+    """A message that the queue refuses waits; when there is room it is published, in its turn."""
     with broker.connect() as connection:
         channel = connection.channel()
         channel.queue_declare(QUEUE, durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
@@ -255,12 +255,12 @@ def test_test_and_resend(broker: PrivateRabbitMQ, spool: Spool, capsys: pytest.C
     assert main(["messages", "test"]) == 0
     steps = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert [step for step, _ in steps] == ["settings", "address", "login", "exchange", "queue", "route", "confirm"]
-    assert dict(steps)["queue"] == f"{QUEUE} made"
+    assert dict(steps)["queue"] == f"{QUEUE} created"
     (message,) = (json.loads(body) for body in broker.take(QUEUE))
     assert message["taskName"] == "test message"
     assert "Nothing has failed" in message["reason"]
     assert main(["messages", "resend"]) == 0
-    assert capsys.readouterr().out == f"0 sent, 0 waiting in {spool.folder}\n"
+    assert capsys.readouterr().out == f"0 published, 0 waiting in {spool.folder}\n"
 
 
 def test_restarts_and_kills_lose_nothing(broker: PrivateRabbitMQ, spool: Spool, tmp_path: Path) -> None:

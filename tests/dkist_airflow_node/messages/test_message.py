@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from dkist_airflow_node.messages.message import MAXIMUM_BYTES, FailureMessage, MessageFormatError
+from dkist_airflow_node.errors import MessageFormatError
+from dkist_airflow_node.messages.message import MAXIMUM_BYTES, REQUIRED_MEMBERS, FailureMessage
 
 
 def make_message(name: str = "Calibrate") -> FailureMessage:
@@ -25,7 +26,7 @@ def make_message(name: str = "Calibrate") -> FailureMessage:
 
 
 def test_members_are_the_contract() -> None:
-    """Programs that read the queue rely on these names."""
+    """Programs that read the queue rely on these names; the first five are in the messages of every version."""
     assert list(json.loads(make_message().to_json())) == [
         "workflowName",
         "workflowVersion",
@@ -37,7 +38,11 @@ def test_members_are_the_contract() -> None:
         "reason",
         "idempotencyKey",
         "conversationId",
+        "source",
+        "host",
+        "time",
     ]
+    assert REQUIRED_MEMBERS == ("workflowName", "workflowVersion", "taskName", "dagRunId", "logUrl")
 
 
 def test_json_there_and_back() -> None:
@@ -45,6 +50,13 @@ def test_json_there_and_back() -> None:
     message = make_message()
     assert FailureMessage.from_json(message.to_json()) == message
     assert make_message().conversation_id != message.conversation_id
+
+
+def test_messages_of_other_versions_are_read() -> None:
+    """A member that was added later may be missing, and one that this version does not know may be there."""
+    older = dict.fromkeys(REQUIRED_MEMBERS, "x")
+    message = FailureMessage.from_json(json.dumps(older | {"addedLater": {"by": "a newer version"}}).encode())
+    assert (message.workflow_name, message.source, message.idempotency_key) == ("x", None, None)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +67,11 @@ def test_json_there_and_back() -> None:
         (b"\xff", "not JSON"),
         (b"[" * 60_000, "not JSON"),
         (b"[1]", "not a JSON object"),
-        (b"{}", "no member 'workflowName'"),
-        (b"x" * (MAXIMUM_BYTES + 1), "more than a failure message has"),
+        (b"{}", "member 'workflowName' is missing"),
+        (b"x" * (MAXIMUM_BYTES + 1), "longer than a failure message may be"),
     ],
 )
 def test_anything_else_is_refused(body: bytes, complaint: str) -> None:
-    """What is cut off, or something else, is told from a message."""
+    """What is cut off, or is something else, is not taken for a message."""
     with pytest.raises(MessageFormatError, match=complaint):
         FailureMessage.from_json(body)

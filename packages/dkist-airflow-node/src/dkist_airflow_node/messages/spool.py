@@ -1,13 +1,14 @@
-"""Messages that wait on this host: one file each, in a folder of this user's own.
+"""The spool: messages that wait on this host, one file each, in a folder that belongs to this user alone.
 
-A file is written under a temporary name, synced and renamed, so it is whole or not there. Whoever wants to send it
-locks it first (``flock``, which the kernel gives back when a process dies), so two that send at once send each message
-once, and nothing has to be tidied after a process that was killed.
+A file is written under a temporary name, synced and renamed, so it is either complete or not there. A sender locks it
+first (``flock``, which the kernel releases when a process dies): two senders send each message once, and a process that
+was killed leaves nothing to clean up.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import pwd
 import stat
@@ -18,26 +19,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dkist_airflow_node.messages.message import MAXIMUM_BYTES, FailureMessage, MessageError, MessageFormatError
+from dkist_airflow_node.errors import MessageFormatError, SpoolError
+from dkist_airflow_node.messages.message import MAXIMUM_BYTES, FailureMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+logger = logging.getLogger(__name__)
+
 SUFFIX = ".json"
 UNFINISHED_SUFFIX = ".part"
-ASIDE = "unreadable"
-"""Folder in the spool for files that are no messages."""
+
+UNREADABLE = "unreadable"
+"""Folder in the spool for what is not a message."""
+
+REFUSED = "refused"
+"""Folder in the spool for messages that the broker does not accept, whatever its state."""
 
 MAXIMUM_MESSAGES = 10_000
-"""Bound of the spool; at about 700 bytes a message, a few days of nothing but failures."""
-
-
-class SpoolError(MessageError, OSError):
-    """The spool cannot take a message."""
+"""Limit of the spool; with about 700 bytes a message, a few days of nothing but failures."""
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Claim:
     """A message in the spool that this process, and no other, may send."""
 
     path: Path
@@ -49,15 +53,25 @@ class Waiting:
     _descriptor: int
 
     def remove(self) -> None:
-        """Forget the message: the broker has it."""
+        """Delete the file: the broker has the message.
+
+        Raises
+        ------
+        SpoolError
+            The file cannot be deleted.
+        """
         try:
             self.path.unlink(missing_ok=True)
         except OSError as error:
-            raise SpoolError(f"{self.path} is sent, and cannot be removed: {error}") from error
+            raise SpoolError(f"{self.path} is published, but cannot be deleted: {error}") from error
 
     def release(self) -> None:
-        """Let others send it."""
+        """Let other processes send the message."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def set_aside(self, reason: object) -> None:
+        """Move the file to the folder ``refused``, and log why."""
+        _set_aside(self.path, REFUSED, reason)
 
 
 class Spool:
@@ -65,10 +79,10 @@ class Spool:
 
     Parameters
     ----------
-    folder
-        Made, for this user alone, by the first message that is added.
-    maximum_messages
-        How many may wait.
+    folder : Path
+        Created, for this user alone, when the first message is added.
+    maximum_messages : int
+        How many messages may wait.
     """
 
     def __init__(self, folder: Path, *, maximum_messages: int = MAXIMUM_MESSAGES) -> None:
@@ -76,19 +90,32 @@ class Spool:
         self._maximum_messages = maximum_messages
 
     def add(self, body: bytes) -> Path:
-        """Keep a message; when this returns it outlasts a crash of the host.
+        """Write a message to disk; when this returns, the message survives a crash of the host.
+
+        Parameters
+        ----------
+        body : bytes
+            A failure message.
+
+        Returns
+        -------
+        Path
+            The file.
 
         Raises
         ------
         SpoolError
-            The folder is not to be had, not private, or full.
+            The folder cannot be written, belongs to another user, or is full.
         """
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
         unfinished, finished = (self.folder / f"{name}{suffix}" for suffix in (UNFINISHED_SUFFIX, SUFFIX))
         try:
             self._make_folder()
-            if len(self._names(SUFFIX)) >= self._maximum_messages:
-                raise SpoolError(f"{self.folder} is full: {self._maximum_messages} messages wait there")
+            if len(self.paths()) >= self._maximum_messages:
+                raise SpoolError(
+                    f"the spool {self.folder} is full: {self._maximum_messages} messages wait there; "
+                    "send them with 'dkist-airflow-node messages resend'"
+                )
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -103,23 +130,30 @@ class Spool:
         except SpoolError:
             raise
         except OSError as error:
-            raise SpoolError(f"no message can be kept in {self.folder}: {error}") from error
+            raise SpoolError(f"the spool {self.folder} cannot be written: {error}") from error
         return finished
 
     def paths(self) -> list[Path]:
         """Return the files of the messages that wait, oldest first."""
-        return [self.folder / name for name in self._names(SUFFIX)]
+        return self._paths(SUFFIX)
 
-    def set_aside(self) -> list[Path]:
-        """Return the files that were found to be no messages."""
-        with suppress(OSError):
-            return sorted((self.folder / ASIDE).iterdir())
-        return []
+    def paths_aside(self) -> list[Path]:
+        """Return what was set aside: not a message, or refused by the broker."""
+        found: list[Path] = []
+        for folder in (UNREADABLE, REFUSED):
+            with suppress(OSError):
+                found += sorted((self.folder / folder).iterdir())
+        return found
 
-    def claims(self) -> Iterator[Waiting]:
-        """Yield each message that no other process is sending, oldest first; ours until the next one is asked for.
+    def claims(self) -> Iterator[Claim]:
+        """Yield each message that no other process is sending, oldest first.
 
-        A file that is no message is set aside in the folder ``unreadable``, and the next one is taken.
+        What is not a message is moved to the folder ``unreadable``, with a warning, and the next file is taken.
+
+        Yields
+        ------
+        Claim
+            This process holds it until it asks for the next one.
         """
         self._finish_unfinished()
         for path in self.paths():
@@ -127,75 +161,106 @@ class Spool:
                 if descriptor is None:
                     continue
                 try:
-                    body = _read_message(descriptor)
-                except MessageFormatError:
-                    self._put_aside(path)
+                    body = _message(descriptor)
+                except MessageFormatError as error:
+                    _set_aside(path, UNREADABLE, error)
                 else:
-                    yield Waiting(path=path, body=body, _descriptor=descriptor)
+                    yield Claim(path=path, body=body, _descriptor=descriptor)
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = self.folder.stat()
         if status.st_uid != os.geteuid():
-            owner = status.st_uid
-            raise SpoolError(f"{self.folder} belongs to user {owner}, not to this one ({os.geteuid()}); name another")
+            raise SpoolError(
+                f"the spool {self.folder} belongs to user {status.st_uid}, not to this user ({os.geteuid()}); "
+                "name another folder in DKIST_MESSAGE_SPOOL"
+            )
         if stat.S_IMODE(status.st_mode) & 0o077:
             self.folder.chmod(0o700)
 
-    def _names(self, suffix: str) -> list[str]:
+    def _paths(self, suffix: str) -> list[Path]:
         try:
-            return sorted(path.name for path in self.folder.iterdir() if path.name.endswith(suffix))
+            return sorted(path for path in self.folder.iterdir() if path.name.endswith(suffix))
         except FileNotFoundError:
             return []
         except OSError as error:
-            reason = f"the spool {self.folder} cannot be read: {error.strerror}; name another in DKIST_MESSAGE_SPOOL"
-            raise SpoolError(reason) from error
+            raise SpoolError(
+                f"the spool {self.folder} cannot be read: {error.strerror}; name another folder in DKIST_MESSAGE_SPOOL"
+            ) from error
 
     def _finish_unfinished(self) -> None:
-        """Take in what a process that was killed had written, but not yet renamed."""
-        for name in self._names(UNFINISHED_SUFFIX):
-            path = self.folder / name
+        """Rename what a process had written, but not yet renamed, when it was killed."""
+        for path in self._paths(UNFINISHED_SUFFIX):
             with _locked(path) as descriptor:
                 if descriptor is None:
                     continue
                 try:
-                    _read_message(descriptor)
-                except MessageFormatError:
-                    # Its writer may have it open and be about to lock it; a second later it is dead.
+                    _message(descriptor)
+                except MessageFormatError as error:
+                    # Its writer may have opened it, and be about to lock it; a second later the writer is dead.
                     status = os.fstat(descriptor)
                     if time.time() - status.st_mtime > 1:
-                        self._put_aside(path) if status.st_size else path.unlink(missing_ok=True)
+                        _set_aside(path, UNREADABLE, error) if status.st_size else path.unlink(missing_ok=True)
                 else:
                     os.fsync(descriptor)
                     path.rename(path.with_suffix(SUFFIX))
-
-    def _put_aside(self, path: Path) -> None:
-        aside = self.folder / ASIDE
-        with suppress(OSError):  # then it stays where it is, and is passed over each time
-            aside.mkdir(mode=0o700, exist_ok=True)
-            path.rename(aside / path.name)
 
 
 def spool_folder(environment: Mapping[str, str]) -> Path:
     """Return the folder of this user's spool.
 
-    ``DKIST_MESSAGE_SPOOL``, or the place for state that a program keeps:
-    ``${XDG_STATE_HOME:-$HOME/.local/state}/dkist/messages``.
+    Parameters
+    ----------
+    environment : Mapping[str, str]
+        Environment variables.
+
+    Returns
+    -------
+    Path
+        ``DKIST_MESSAGE_SPOOL``, or ``${XDG_STATE_HOME:-$HOME/.local/state}/dkist/messages``.
 
     Raises
     ------
     SpoolError
-        The folder that is named is not absolute.
+        The variable does not hold an absolute path, or this user has no home folder.
     """
     if named := environment.get("DKIST_MESSAGE_SPOOL"):
         if not Path(named).is_absolute():
             raise SpoolError(f"DKIST_MESSAGE_SPOOL must be an absolute path, not {named!r}")
         return Path(named)
     state = Path(environment.get("XDG_STATE_HOME", ""))
-    if not state.is_absolute():  # the specification says to ignore it then
+    if not state.is_absolute():  # the XDG specification says to ignore it then
         home = environment.get("HOME", "")
         state = (Path(home) if Path(home).is_absolute() else _home_of_user()) / ".local" / "state"
     return state / "dkist" / "messages"
+
+
+def read_message(path: Path) -> bytes:
+    """Return the message in a file; a pipe or a device does not block it.
+
+    Parameters
+    ----------
+    path : Path
+        A file of a spool.
+
+    Returns
+    -------
+    bytes
+        The body of a failure message.
+
+    Raises
+    ------
+    MessageFormatError
+        It is not a file, cannot be read, or does not hold a message.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise MessageFormatError(str(error)) from error
+    try:
+        return _message(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _home_of_user() -> Path:
@@ -207,10 +272,19 @@ def _home_of_user() -> Path:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
-    """Open and lock a file; None where another process has it, has just sent it, or may not be read."""
+    """Open and lock a file; yield None where another process holds it or has just sent it, or it cannot be opened."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            _set_aside(path, UNREADABLE, "it is not a file")
+            descriptor = None
+        else:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        descriptor = None
+    except OSError as error:
+        logger.warning("A failure message is passed over: %s", error)
+        descriptor = None
+    if descriptor is None:
         yield None
         return
     try:
@@ -227,13 +301,27 @@ def _lock(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _read_message(descriptor: int) -> bytes:
+def _message(descriptor: int) -> bytes:
     try:
         body = os.pread(descriptor, MAXIMUM_BYTES + 1, 0)
     except OSError as error:  # a pipe, or a disk that cannot be read
         raise MessageFormatError(str(error)) from error
     FailureMessage.from_json(body)
     return body
+
+
+def _set_aside(path: Path, folder: str, reason: object) -> None:
+    """Move what must not block the queue to a folder of the spool, and log it."""
+    aside = path.parent / folder
+    try:
+        aside.mkdir(mode=0o700, exist_ok=True)
+        path.rename(aside / path.name)
+    except FileNotFoundError:
+        return  # another process has moved it
+    except OSError as error:
+        logger.warning("%s cannot be moved to %s (%s), and is passed over each time: %s", path, aside, error, reason)
+    else:
+        logger.warning("%s was moved to %s and will not be sent: %s", path, aside, reason)
 
 
 def _write(descriptor: int, body: bytes) -> None:
