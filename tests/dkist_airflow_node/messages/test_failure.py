@@ -85,7 +85,7 @@ def test_the_deadline_is_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_name_look_up_that_hangs(spool: Spool, tmp_path: Path) -> None:
-    """A resolver that never answers, which no socket timeout reaches, holds up neither the callback nor the exit."""
+    """A resolver that never answers, which no socket timeout reaches, delays neither the callback nor the exit."""
     program = """
 import socket, time
 socket.getaddrinfo = lambda *_, **__: time.sleep(600)

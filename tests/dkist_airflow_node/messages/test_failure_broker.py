@@ -5,6 +5,7 @@ Needs RabbitMQ's programs (Debian: ``rabbitmq-server``); each test module starts
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ import pytest
 from dkist_airflow_node import publish_failure
 from dkist_airflow_node.commands import main
 from dkist_airflow_node.messages.bus import EXCHANGE, QUEUE, ROUTING_KEY
-from dkist_airflow_node.messages.spool import Spool
+from dkist_airflow_node.messages.spool import REFUSED, Spool
 from harness.rabbitmq import PrivateRabbitMQ, write_certificates
 from tests.dkist_airflow_node.messages import servers
 from tests.dkist_airflow_node.messages.airflow_context import Instance, task_context
@@ -144,6 +145,33 @@ def test_refused_by_a_full_queue(broker: PrivateRabbitMQ, spool: Spool, caplog: 
     assert waiting(spool) == ["r3", "r4"]
 
 
+def test_a_message_that_the_broker_never_accepts(
+    broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is longer than the broker allows is reported once and set aside; those behind it are published."""
+    caplog.set_level(logging.INFO)
+    allowed = broker.control("eval", "application:get_env(rabbit, max_message_size, 16777216).").strip()
+    spool.add(dataclasses.replace(make_message("long"), reason="x" * 5000).to_json())
+    spool.add(make_message("short").to_json())
+    broker.control("eval", "application:set_env(rabbit, max_message_size, 2000).")
+    try:
+        publish("r1")
+        publish("r2")
+        assert main(["messages", "resend"]) == 0
+    finally:
+        broker.control("eval", f"application:set_env(rabbit, max_message_size, {allowed}).")
+    assert waiting(spool) == []
+    assert runs(broker.take(QUEUE)) == ["r1", "r1", "r2"]
+    (aside,) = spool.paths_aside()
+    assert aside.parent == spool.folder / REFUSED
+    assert caplog.text.count(f"was moved to {aside.parent} and will not be sent") == 1
+    assert "PRECONDITION_FAILED - message size" in caplog.text
+    aside.rename(spool.folder / aside.name)
+    capsys.readouterr()
+    assert main(["messages", "resend"]) == 0  # the broker allows it again
+    assert capsys.readouterr().out.startswith("1 published, 0 waiting")
+
+
 def test_a_user_who_may_only_publish(
     broker: PrivateRabbitMQ, spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,7 +245,7 @@ def test_memory_alarm(broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogC
     publish("r4")
     assert waiting(spool) == []
     arrived = runs(broker.take(QUEUE))
-    # What the broker had in its hands when the line was given up may arrive as well: the key tells.
+    # What the broker had received when the connection was given up may arrive as well, with the same key.
     assert [run for n, run in enumerate(arrived) if run not in arrived[:n]] == ["r0", "r1", "r2", "r3", "r4"]
 
 

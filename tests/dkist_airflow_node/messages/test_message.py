@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
+import re
+import textwrap
+from pathlib import Path
 
 import pytest
 
 from dkist_airflow_node.errors import MessageFormatError
-from dkist_airflow_node.messages.message import MAXIMUM_BYTES, REQUIRED_MEMBERS, FailureMessage
+from dkist_airflow_node.messages.message import MAXIMUM_BYTES, MEMBERS, REQUIRED_MEMBERS, FailureMessage
 
 
 def make_message(name: str = "Calibrate") -> FailureMessage:
@@ -50,6 +56,21 @@ def test_json_there_and_back() -> None:
     message = make_message()
     assert FailureMessage.from_json(message.to_json()) == message
     assert make_message().conversation_id != message.conversation_id
+
+
+def test_the_page_has_every_member() -> None:
+    """The table of members in the documentation is the dataclass, docstrings included."""
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "failure-messages.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `(\w+)` \| (.*) \|$", page.partition("| member | meaning |")[2], re.MULTILINE)
+    body = ast.parse(textwrap.dedent(inspect.getsource(FailureMessage))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docstrings = [
+        (MEMBERS[ast.unparse(field.target)], ast.literal_eval(text.value))
+        for field, text in itertools.pairwise(body.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    ]
+    assert len(docstrings) == len(MEMBERS)
+    assert documented == docstrings
 
 
 def test_messages_of_other_versions_are_read() -> None:

@@ -49,7 +49,7 @@ class Watched(Generic[T]):
             try:
                 event = self._events.get(timeout=max(0.0, min(self._seconds, self._end - time.monotonic())))
             except queue.Empty:
-                raise TimeoutError from None
+                raise TimeoutError("no result in time") from None
             if isinstance(event, StopIteration):
                 return
             if isinstance(event, Exception):
