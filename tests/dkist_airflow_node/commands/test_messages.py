@@ -14,17 +14,11 @@ from dkist_airflow_node.messages import Spool
 from tests.dkist_airflow_node.messages import servers
 from tests.dkist_airflow_node.messages.test_message import make_message
 
-SECRET = "s3cret-of-the-bus"
-
 
 @pytest.fixture(autouse=True)
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
     """Return the spool of the commands."""
-    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.setenv("MESH_CONFIG", servers.mesh(1))
-    monkeypatch.setenv("ISB_USERNAME", "dkist")
-    monkeypatch.setenv("ISB_PASSWORD", SECRET)
-    return Spool(tmp_path / "spool")
+    return servers.use_no_broker(monkeypatch, tmp_path / "spool")
 
 
 def test_list(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +75,7 @@ def test_test_says_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("settings  broker 127.0.0.1 port 1, user 'dkist', no TLS")
     assert lines[1].startswith("address   FAILED: broker 127.0.0.1:1: ConnectionRefusedError")
-    assert SECRET not in "".join(lines)
+    assert servers.SECRET not in "".join(lines)
 
 
 @pytest.mark.parametrize("command", ["list", "resend"])

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-SECRET = "s3cret-of-the-bus"
 SLACK_SECONDS = 1.0
 """For a machine that is busy."""
 
@@ -31,11 +30,7 @@ SLACK_SECONDS = 1.0
 @pytest.fixture(autouse=True)
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
     """Return the spool that callbacks use, with a broker that refuses connections."""
-    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.setenv("MESH_CONFIG", servers.mesh(1))
-    monkeypatch.setenv("ISB_USERNAME", "dkist")
-    monkeypatch.setenv("ISB_PASSWORD", SECRET)
-    return Spool(tmp_path / "spool")
+    return servers.use_no_broker(monkeypatch, tmp_path / "spool")
 
 
 def publish(context: Any) -> float:
@@ -74,7 +69,7 @@ def test_no_broker_takes_longer_than_the_deadline(
     assert [message["taskName"] for message in waiting(spool)] == ["Calibrate"]
     (record,) = caplog.records
     assert re.search(rf"waits in .*broker 127.0.0.1:{port}: .*messages resend", record.getMessage())
-    assert SECRET not in caplog.text
+    assert servers.SECRET not in caplog.text
 
 
 def test_the_deadline_is_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ import pytest
 from dkist_airflow_node import publish_failure
 from dkist_airflow_node.commands import main
 from dkist_airflow_node.messages.bus import EXCHANGE, QUEUE, ROUTING_KEY
-from dkist_airflow_node.messages.spool import REFUSED, Spool
+from dkist_airflow_node.messages.spool import Spool
+from dkist_airflow_node.messages.spool_file import REFUSED
 from harness.rabbitmq import PrivateRabbitMQ, write_certificates
 from tests.dkist_airflow_node.messages import servers
 from tests.dkist_airflow_node.messages.airflow_context import Instance, task_context

@@ -15,7 +15,8 @@ import pytest
 
 from dkist_airflow_node.errors import SpoolError
 from dkist_airflow_node.messages.message import FailureMessage
-from dkist_airflow_node.messages.spool import UNREADABLE, Spool, spool_folder
+from dkist_airflow_node.messages.spool import Spool, spool_folder
+from dkist_airflow_node.messages.spool_file import UNREADABLE
 from tests.dkist_airflow_node.messages.test_message import make_message
 
 TAKE_ALL = """

@@ -8,7 +8,8 @@ from dkist_airflow_node.messages.failure import publish_failure
 from dkist_airflow_node.messages.message import FailureMessage
 from dkist_airflow_node.messages.outbox import publish_waiting
 from dkist_airflow_node.messages.settings import BusSettings, bus_settings, deadline_seconds
-from dkist_airflow_node.messages.spool import Spool, read_message, spool_folder
+from dkist_airflow_node.messages.spool import Spool, spool_folder
+from dkist_airflow_node.messages.spool_file import read_message
 
 __all__ = [
     "EXCHANGE",

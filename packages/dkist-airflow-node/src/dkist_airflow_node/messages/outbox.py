@@ -172,7 +172,10 @@ class _Publisher:
             for claim in spool.claims() if spool else ():
                 self._claim = claim
                 refusal = self._publish(bus, claim.body)
-                claim.remove() if refusal is None else claim.set_aside(refusal)
+                if refusal is None:
+                    claim.remove()
+                else:
+                    claim.set_aside(refusal)
                 self._claim = None
                 yield Settled(claim.path, refusal)
                 if time.monotonic() > stop:

@@ -8,33 +8,32 @@ was killed leaves nothing to clean up.
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import pwd
 import stat
 import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dkist_airflow_node.errors import MessageFormatError, SpoolError
-from dkist_airflow_node.messages.message import MAXIMUM_BYTES, FailureMessage
+from dkist_airflow_node.messages.spool_file import (
+    REFUSED,
+    UNREADABLE,
+    locked,
+    message_in,
+    set_aside,
+    sync_folder,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-logger = logging.getLogger(__name__)
-
 SUFFIX = ".json"
 UNFINISHED_SUFFIX = ".part"
-
-UNREADABLE = "unreadable"
-"""Folder in the spool for what is not a message."""
-
-REFUSED = "refused"
-"""Folder in the spool for messages that the broker does not accept, whatever its state."""
 
 MAXIMUM_MESSAGES = 10_000
 """Limit of the spool; with about 700 bytes a message, a few days of nothing but failures."""
@@ -71,7 +70,7 @@ class Claim:
 
     def set_aside(self, reason: object) -> None:
         """Move the file to the folder ``refused``, and log why."""
-        _set_aside(self.path, REFUSED, reason)
+        set_aside(self.path, REFUSED, reason)
 
 
 class Spool:
@@ -119,14 +118,14 @@ class Spool:
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                _write(descriptor, body)
+                write(descriptor, body)
                 unfinished.rename(finished)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
             finally:
                 os.close(descriptor)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except SpoolError:
             raise
         except OSError as error:
@@ -155,15 +154,18 @@ class Spool:
         Claim
             This process holds it until it asks for the next one.
         """
+        for path in (*self._paths(UNFINISHED_SUFFIX), *self.paths()):
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                set_aside(path, UNREADABLE, "it is not a file")
         self._finish_unfinished()
         for path in self.paths():
-            with _locked(path) as descriptor:
+            with locked(path) as descriptor:
                 if descriptor is None:
                     continue
                 try:
-                    body = _message(descriptor)
+                    body = message_in(descriptor)
                 except MessageFormatError as error:
-                    _set_aside(path, UNREADABLE, error)
+                    set_aside(path, UNREADABLE, error)
                 else:
                     yield Claim(path=path, body=body, _descriptor=descriptor)
 
@@ -191,16 +193,16 @@ class Spool:
     def _finish_unfinished(self) -> None:
         """Rename what a process had written, but not yet renamed, when it was killed."""
         for path in self._paths(UNFINISHED_SUFFIX):
-            with _locked(path) as descriptor:
+            with locked(path) as descriptor:
                 if descriptor is None:
                     continue
                 try:
-                    _message(descriptor)
+                    message_in(descriptor)
                 except MessageFormatError as error:
                     # Its writer may have opened it, and be about to lock it; a second later the writer is dead.
                     status = os.fstat(descriptor)
                     if time.time() - status.st_mtime > 1:
-                        _set_aside(path, UNREADABLE, error) if status.st_size else path.unlink(missing_ok=True)
+                        set_aside(path, UNREADABLE, error) if status.st_size else path.unlink(missing_ok=True)
                 else:
                     os.fsync(descriptor)
                     path.rename(path.with_suffix(SUFFIX))
@@ -235,104 +237,8 @@ def spool_folder(environment: Mapping[str, str]) -> Path:
     return state / "dkist" / "messages"
 
 
-def read_message(path: Path) -> bytes:
-    """Return the message in a file; a pipe or a device does not block it.
-
-    Parameters
-    ----------
-    path : Path
-        A file of a spool.
-
-    Returns
-    -------
-    bytes
-        The body of a failure message.
-
-    Raises
-    ------
-    MessageFormatError
-        It is not a file, cannot be read, or does not hold a message.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise MessageFormatError(str(error)) from error
-    try:
-        return _message(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _home_of_user() -> Path:
     try:
         return Path(pwd.getpwuid(os.geteuid()).pw_dir)
     except KeyError as error:
         raise SpoolError("this user has no home folder; name a folder in DKIST_MESSAGE_SPOOL") from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int | None]:
-    """Open and lock a file; yield None where another process holds it or has just sent it, or it cannot be opened."""
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            _set_aside(path, UNREADABLE, "it is not a file")
-            descriptor = None
-        else:
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        descriptor = None
-    except OSError as error:
-        logger.warning("A failure message is passed over: %s", error)
-        descriptor = None
-    if descriptor is None:
-        yield None
-        return
-    try:
-        yield descriptor if _lock(descriptor, path) else None
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return path.stat().st_ino == os.fstat(descriptor).st_ino
-    except OSError:
-        return False
-
-
-def _message(descriptor: int) -> bytes:
-    try:
-        body = os.pread(descriptor, MAXIMUM_BYTES + 1, 0)
-    except OSError as error:  # a pipe, or a disk that cannot be read
-        raise MessageFormatError(str(error)) from error
-    FailureMessage.from_json(body)
-    return body
-
-
-def _set_aside(path: Path, folder: str, reason: object) -> None:
-    """Move what must not block the queue to a folder of the spool, and log it."""
-    aside = path.parent / folder
-    try:
-        aside.mkdir(mode=0o700, exist_ok=True)
-        path.rename(aside / path.name)
-    except FileNotFoundError:
-        return  # another process has moved it
-    except OSError as error:
-        logger.warning("%s cannot be moved to %s (%s), and is passed over each time: %s", path, aside, error, reason)
-    else:
-        logger.warning("%s was moved to %s and will not be sent: %s", path, aside, reason)
-
-
-def _write(descriptor: int, body: bytes) -> None:
-    while body:
-        body = body[os.write(descriptor, body) :]
-    os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
