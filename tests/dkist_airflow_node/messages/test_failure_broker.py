@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,17 @@ def end_pause(spool: Spool) -> None:
         os.utime(marker, (time.time() - 31,) * 2)
 
 
+@contextmanager
+def longest_message(broker: PrivateRabbitMQ, size: int) -> Iterator[None]:
+    """Have the broker refuse longer messages."""
+    allowed = broker.control("eval", "application:get_env(rabbit, max_message_size, 16777216).").strip()
+    broker.control("eval", f"application:set_env(rabbit, max_message_size, {size}).")
+    try:
+        yield
+    finally:
+        broker.control("eval", f"application:set_env(rabbit, max_message_size, {allowed}).")
+
+
 def test_exchange_and_queue_are_created(broker: PrivateRabbitMQ, spool: Spool) -> None:
     """Where there is nothing, a durable exchange and queue are created, and the message is persistent."""
     publish("r1")
@@ -150,19 +162,13 @@ def test_a_message_that_the_broker_never_accepts(
     broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that is longer than the broker allows is reported once and set aside; those behind it are published."""
-    caplog.set_level(logging.INFO)
-    allowed = broker.control("eval", "application:get_env(rabbit, max_message_size, 16777216).").strip()
     spool.add(dataclasses.replace(make_message("long"), reason="x" * 5000).to_json())
     spool.add(make_message("short").to_json())
-    broker.control("eval", "application:set_env(rabbit, max_message_size, 2000).")
-    try:
-        publish("r1")
-        publish("r2")
+    with longest_message(broker, 2000):
+        publish("r2", "r3")
         assert main(["messages", "resend"]) == 0
-    finally:
-        broker.control("eval", f"application:set_env(rabbit, max_message_size, {allowed}).")
     assert waiting(spool) == []
-    assert runs(broker.take(QUEUE)) == ["r1", "r1", "r2"]
+    assert runs(broker.take(QUEUE)) == ["r1", "r2", "r3"]
     (aside,) = spool.paths_aside()
     assert aside.parent == spool.folder / REFUSED
     assert caplog.text.count(f"was moved to {aside.parent} and will not be sent") == 1
@@ -171,6 +177,19 @@ def test_a_message_that_the_broker_never_accepts(
     capsys.readouterr()
     assert main(["messages", "resend"]) == 0  # the broker allows it again
     assert capsys.readouterr().out.startswith("1 published, 0 waiting")
+
+
+def test_a_message_that_is_neither_spooled_nor_accepted(
+    broker: PrivateRabbitMQ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a spool to set it aside in, the log has the message, complete, and the broker's reason."""
+    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", "relative")
+    with longest_message(broker, 100):
+        publish("r1")
+    last = caplog.records[-1].getMessage()
+    assert "neither spooled nor published (broker 127.0.0.1:" in last
+    assert "PRECONDITION_FAILED - message size" in last
+    assert json.loads(last[last.index("{") :])["dagRunId"] == "r1"
 
 
 def test_a_user_who_may_only_publish(
