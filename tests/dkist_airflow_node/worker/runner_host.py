@@ -1,4 +1,4 @@
-"""A worker host for tests of the runner: the wheels and the store of `Worker`, and the runner started as an operator does."""
+"""A worker host for tests of the runner: wheels and store of `Worker`, and the runner started as an operator does."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker.runner_process import START, handed_over
 from tests.dkist_airflow_node.worker.worker import Worker, make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RUNNER = resources.files("dkist_airflow_node.worker").joinpath("runner.py").read_text(encoding="utf-8")
+RUNNER = runner_text()
 
 LAUNCHER = """
 import importlib, json, os, sys, traceback
@@ -144,7 +145,7 @@ class RunnerHost(Worker):
         """Start the runner as the operator of an exported file does; end whatever is left of it afterwards."""
         request = self.request(task, action=action, attempt=attempt, watch=watch, **changes)
         process = RunnerProcess(
-            [sys.executable, "-I", "-S", "-c", text],
+            [sys.executable, "-I", "-S", "-c", START],
             env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOST_OF_TEST": str(self.folder)},
             cwd=self.work,
             stdin=subprocess.PIPE,
@@ -157,7 +158,7 @@ class RunnerHost(Worker):
         assert process.stderr is not None
         try:
             with suppress(BrokenPipeError):
-                process.stdin.write(request)
+                process.stdin.write(handed_over(text) + request)
                 process.stdin.flush()
             yield process
         finally:

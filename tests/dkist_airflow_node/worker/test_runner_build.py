@@ -159,8 +159,8 @@ def test_an_edit_in_one_environment_stays_there(host: RunnerHost) -> None:
 
 
 def test_a_build_killed_at_any_moment_leaves_nothing_that_is_used(host: RunnerHost) -> None:
-    """Whatever instant a build and both of the runner's processes are killed at, the next task has a whole environment."""
-    moments = random.Random(4)  # noqa: S311  # no secret: the same moments every time
+    """Whatever instant a build and the runner are killed at, the next task has a whole environment."""
+    moments = random.Random(4)
     began = 0
     for _ in range(12):
         shutil.rmtree(host.store, ignore_errors=True)

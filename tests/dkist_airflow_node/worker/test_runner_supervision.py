@@ -123,7 +123,8 @@ STARTER = """
 import json, subprocess, sys
 request = json.loads(sys.argv[2])
 request["watch"] = [{watch}]
-process = subprocess.Popen([sys.executable, "-I", "-S", "-c", sys.argv[1]], stdin=-1, stdout=-1, stderr=-1, start_new_session=True)
+command = [sys.executable, "-I", "-S", "-c", sys.argv[1]]
+process = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True)
 process.stdin.write(json.dumps(request).encode() + b"\\n")
 process.stdin.flush()
 print(process.pid, flush=True)
@@ -245,7 +246,10 @@ def test_a_task_does_not_outlive_the_process_that_asked_for_it(host: RunnerHost,
 @pytest.mark.parametrize("task", ["deaf", "polite"])
 def test_a_task_does_not_outlive_any_process_that_is_watched(host: RunnerHost, task: str) -> None:
     """Airflow's supervisor killed with -9 leaves the task's process an orphan, which runs on: the task is ended."""
-    with subprocess.Popen(["sleep", "300"]) as supervisor, host.started(task, watch=(os.getpid(), supervisor.pid)) as process:
+    with (
+        subprocess.Popen(["sleep", "300"]) as supervisor,
+        host.started(task, watch=(os.getpid(), supervisor.pid)) as process,
+    ):
         pids = pids_of(host)
         begin = time.monotonic()
         supervisor.kill()
@@ -273,11 +277,12 @@ def test_a_watched_process_of_another_user_is_no_orphan(host: RunnerHost) -> Non
 @pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
 def test_without_pidfds_the_runner_looks_once_a_second(host: RunnerHost, error: str) -> None:
     """On a kernel that cannot tell, "cannot look" is no sign of an end, and a real end is noticed all the same."""
-    blind = RUNNER.replace(
-        "descriptor = os.pidfd_open(pid)", f"raise OSError(__import__('errno').{error}, '')", 1
-    )
+    blind = RUNNER.replace("descriptor = os.pidfd_open(pid)", f"raise OSError(__import__('errno').{error}, '')", 1)
     assert blind != RUNNER
-    with subprocess.Popen(["sleep", "300"]) as watched, host.started("sleeps", watch=(watched.pid,), text=blind) as process:
+    with (
+        subprocess.Popen(["sleep", "300"]) as watched,
+        host.started("sleeps", watch=(watched.pid,), text=blind) as process,
+    ):
         pids = pids_of(host)
         time.sleep(2.5)
         assert all(map(is_running, pids))
@@ -318,7 +323,7 @@ def test_a_task_does_not_outlive_either_of_the_runners_processes(host: RunnerHos
 def test_a_stop_at_any_moment_of_the_start_leaves_nothing(host: RunnerHost, end: signal.Signals) -> None:
     """However early the runner is ended, no build or task goes on without it."""
     assert host.result_of("shows_signals").status == 0
-    moments = random.Random(end)  # noqa: S311  # no secret: the same moments every time
+    moments = random.Random(end)
     for _ in range(15):
         with host.started("sleeps") as process:
             time.sleep(moments.uniform(0, 0.15))
@@ -374,7 +379,9 @@ def test_signals_and_input_of_a_task_are_plain(host: RunnerHost) -> None:
 
 def test_a_task_is_not_stopped_by_signals_that_a_shell_ignored(host: RunnerHost) -> None:
     """What `nohup` and `&` set to be ignored is as usual in the task."""
-    code = "import signal, os, sys; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 3)]; os.execv(sys.executable, sys.argv[1:])"
+    code = (
+        "import signal as s, os, sys; [s.signal(n, s.SIG_IGN) for n in (1, 2, 3)]; os.execv(sys.argv[1], sys.argv[1:])"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code, sys.executable, "-I", "-S", "-c", RUNNER],
         input=host.request("shows_signals"),

@@ -58,7 +58,9 @@ def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return rows
 
 
-def make_environment(worker: RunnerHost, number: int, *, days: float, size: int = 10_000, complete: bool = True) -> Path:
+def make_environment(
+    worker: RunnerHost, number: int, *, days: float, size: int = 10_000, complete: bool = True
+) -> Path:
     """Put an environment of a certain age and size into the store."""
     folder = worker.store / f"{number:032x}-py{PYTHON}-x86_64"
     folder.mkdir(parents=True)
