@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -250,7 +251,13 @@ def test_a_limit_on_file_sizes_fails_the_build(host: RunnerHost) -> None:
 def run_under(host: RunnerHost, command: list[str], task: str = "run", **options: Any) -> Ended:
     """Run a command that becomes the runner."""
     result = subprocess.run(
-        command, input=host.request(task), cwd=host.work, capture_output=True, check=False, timeout=60, **options
+        command,
+        input=json.dumps(host.request(task)).encode() + b"\n",
+        cwd=host.work,
+        capture_output=True,
+        check=False,
+        timeout=60,
+        **options,
     )
     return Ended(result.returncode, result.stdout, result.stderr)
 
@@ -340,7 +347,7 @@ def test_a_build_that_is_stopped_stops_at_once(host: RunnerHost) -> None:
     """Its programs end, and no task is run."""
     with package_index(host.wheels, hangs=True) as url, host.started(**index_settings(url)) as process:
         process.read_message("building")
-        process.send_signal(signal.SIGTERM)
+        os.kill(process.pid, signal.SIGTERM)
         ended = process.end(seconds=8)
     assert ended.status == -signal.SIGTERM
     assert ended.result["result"] == "cancellation"

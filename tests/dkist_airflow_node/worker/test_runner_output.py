@@ -134,8 +134,6 @@ def test_a_flood_takes_bounded_memory(host: RunnerHost, task: str, at_least: int
     """The runner's memory does not grow with what passes through it, and no line is too long."""
     assert host.result_of("writes_a_record_after_half_a_line").status == 0
     with host.started(task) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
         total = longest = highest = 0
         worker = 0
         while line := process.stdout.readline(1_000_000):

@@ -159,7 +159,7 @@ def started_by_a_process(host: RunnerHost, task: str, **changes: Any) -> Iterato
     """Start the runner under a parent that it watches and that can be killed; give the parent and the runner's id."""
     code = STARTER.replace("{watch}", "__import__('os').getpid()")
     with subprocess.Popen(
-        [sys.executable, "-c", code, RUNNER, host.request(task, **changes).decode()],
+        [sys.executable, "-c", code, RUNNER, json.dumps(host.request(task, **changes))],
         cwd=host.work,
         env={"PATH": os.defpath, "HOST_OF_TEST": str(host.folder)},
         stdin=subprocess.DEVNULL,
@@ -207,7 +207,6 @@ def test_a_polite_task_unwinds_and_its_deaf_children_are_killed(host: RunnerHost
         begin = time.monotonic()
         process.command(stop="timeout", text="execution_timeout of 600 s")
         ended = process.end(seconds=15)
-        assert process.stderr is not None
         assert_all_gone_in_time(host, pids, begin)
     assert ended.output.count(b"unwinding" * 1000 + b"\n") == 20
     assert (host.work / "unwound").exists()
@@ -223,8 +222,6 @@ def test_the_result_does_not_wait_for_what_is_left(host: RunnerHost) -> None:
         pids = pids_of(host)
         begin = time.monotonic()
         process.command(stop="cancellation", text="cleared")
-        assert process.stdout is not None
-        assert process.stderr is not None
         process.stdout.read()
         assert json.loads(process.stderr.read())["result"] == "cancellation"
         assert time.monotonic() - begin < 4
@@ -297,7 +294,7 @@ def test_without_lists_of_children_descendants_are_found_by_their_parent(host: R
     with host.started("deaf", text=blind) as process:
         pids = pids_of(host)
         begin = time.monotonic()
-        process.terminate()
+        os.kill(process.pid, signal.SIGTERM)
         assert_all_gone_in_time(host, pids, begin, at_least=9)
 
 
@@ -327,7 +324,7 @@ def test_a_stop_at_any_moment_of_the_start_leaves_nothing(host: RunnerHost, end:
     for _ in range(15):
         with host.started("sleeps") as process:
             time.sleep(moments.uniform(0, 0.15))
-            process.send_signal(end)
+            os.kill(process.pid, end)
             assert process.wait(14) == -end
             wait_for(lambda: not host.pids(), "the end of all processes", seconds=14)
 
@@ -361,8 +358,6 @@ def test_a_child_that_goes_on_writing_does_not_delay_the_end(host: RunnerHost) -
     assert host.result_of("shows_signals").status == 0
     with host.started("leaves_a_loud_deaf_child") as process:
         begin = time.monotonic()
-        assert process.stdout is not None
-        assert process.stderr is not None
         process.stdout.read()
         assert json.loads(process.stderr.read())["result"] == "success"
         assert time.monotonic() - begin < 4
@@ -384,7 +379,7 @@ def test_a_task_is_not_stopped_by_signals_that_a_shell_ignored(host: RunnerHost)
     )
     result = subprocess.run(
         [sys.executable, "-c", code, sys.executable, "-I", "-S", "-c", RUNNER],
-        input=host.request("shows_signals"),
+        input=json.dumps(host.request("shows_signals")).encode() + b"\n",
         cwd=host.work,
         capture_output=True,
         check=True,
@@ -426,7 +421,7 @@ def test_attempts_of_one_task_never_overlap(host: RunnerHost) -> None:
         processes = [stack.enter_context(host.started("overlaps", attempt="a")) for _ in range(5)]
         other = stack.enter_context(host.started("shows_signals", attempt="b"))
         assert other.end().status == 0
-        assert any(process.poll() is None for process in processes)
+        assert any(process.process.poll() is None for process in processes)
         assert [process.end().status for process in processes] == [0] * 5
     assert list((host.store / "attempts").iterdir()) == []
 
@@ -483,8 +478,6 @@ def test_airflows_end_harms_no_task(host: RunnerHost) -> None:
     """Where nobody reads any more, a task prints what it likes and comes to its end."""
     with host.started("naps") as process:
         pids_of(host)
-        assert process.stdout is not None
-        assert process.stderr is not None
         process.stdout.close()
         process.stderr.close()
         assert process.wait(20) == 0

@@ -531,7 +531,7 @@ class Supervisor:
         except BlockingIOError:
             return 0
         if self.is_running:
-            self.tail = (self.tail + block)[-TAIL_BYTES:]
+            self.tail = (self.tail + block[-TAIL_BYTES:])[-TAIL_BYTES:]
             if self.is_shown:
                 self.output.feed(block)
         return len(block)
