@@ -1,25 +1,24 @@
-"""A worker host for tests of the runner: the wheels and the store of `Worker`, and the runner started as an operator does."""
+"""A worker host for tests of the runner: wheels and store of `Worker`, and the runner started as an operator does."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from dkist_airflow_node.worker import runner_text, start_runner
 from tests.dkist_airflow_node.worker.worker import Worker, make_wheel
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
-RUNNER = resources.files("dkist_airflow_node.worker").joinpath("runner.py").read_text(encoding="utf-8")
+RUNNER = runner_text()
 
 LAUNCHER = """
 import importlib, json, os, sys, traceback
@@ -79,27 +78,51 @@ class Ended:
         return [line for line in self.output.decode().split("\n")[:-1] if not line.startswith("\x1e{")]
 
 
-class RunnerProcess(subprocess.Popen[bytes]):
+@dataclass(frozen=True)
+class RunnerProcess:
     """A runner that has its request."""
+
+    process: subprocess.Popen[bytes]
+    """Its first process."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """Its log."""
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    @property
+    def stderr(self) -> IO[bytes]:
+        """Its result."""
+        assert self.process.stderr is not None
+        return self.process.stderr
 
     def command(self, **command: Any) -> None:
         """Tell it something."""
-        assert self.stdin is not None
-        self.stdin.write(json.dumps(command).encode() + b"\n")
-        self.stdin.flush()
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(command).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def wait(self, seconds: float) -> int:
+        """Return its exit status."""
+        return self.process.wait(seconds)
 
     def end(self, *, seconds: float = 60) -> Ended:
         """Wait for its end."""
-        output, errors = self.communicate(timeout=seconds)
-        return Ended(self.returncode, output, errors)
+        output, errors = self.process.communicate(timeout=seconds)
+        return Ended(self.process.returncode, output, errors)
 
     def read_message(self, text: str) -> str:
         """Read the log up to a record with some text, and return its message."""
-        assert self.stdout is not None
         while line := self.stdout.readline():
             if line.startswith(b"\x1e") and text in (message := json.loads(line[1:])["message"]):
                 return str(message)
-        raise AssertionError(f"the runner ended without saying {text!r}: {self.stderr and self.stderr.read()!r}")
+        raise AssertionError(f"the runner ended without saying {text!r}: {self.stderr.read()!r}")
 
 
 class RunnerHost(Worker):
@@ -123,11 +146,10 @@ class RunnerHost(Worker):
         attempt: str | None = None,
         watch: tuple[int, ...] = (),
         **changes: str | None,
-    ) -> bytes:
-        """Return what the operator writes to the runner."""
+    ) -> dict[str, Any]:
+        """Return what the operator asks of the runner."""
         environ = self.variables(f"instrument:{task}", **changes)
-        request = {"action": action, "environ": environ, "watch": watch, "attempt": attempt}
-        return json.dumps(request).encode() + b"\n"
+        return {"action": action, "environ": environ, "watch": watch, "attempt": attempt}
 
     @contextmanager
     def started(
@@ -143,27 +165,15 @@ class RunnerHost(Worker):
     ) -> Iterator[RunnerProcess]:
         """Start the runner as the operator of an exported file does; end whatever is left of it afterwards."""
         request = self.request(task, action=action, attempt=attempt, watch=watch, **changes)
-        process = RunnerProcess(
-            [sys.executable, "-I", "-S", "-c", text],
-            env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOST_OF_TEST": str(self.folder)},
-            cwd=self.work,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
+        own = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOST_OF_TEST": str(self.folder)}
+        process = start_runner(request, text=text, env=own, cwd=self.work)
         try:
-            with suppress(BrokenPipeError):
-                process.stdin.write(request)
-                process.stdin.flush()
-            yield process
+            yield RunnerProcess(process)
         finally:
             self.end_all()
             process.wait()
             for file in (process.stdin, process.stdout, process.stderr):
+                assert file is not None
                 with suppress(BrokenPipeError):
                     file.close()
 

@@ -253,9 +253,9 @@ def test_a_kill_for_memory_is_said_with_peak_and_limit(host: RunnerHost) -> None
     finally:
         group.rmdir()
     assert ended.result["is_out_of_memory"] is True, ended.result
-    assert re.fullmatch(
-        r"killed by the kernel for memory: peak 1[345]\d MiB, limit 150 MiB", ended.result["reason"]
-    ), ended.result["reason"]
+    assert re.fullmatch(r"killed by the kernel for memory: peak 1[345]\d MiB, limit 150 MiB", ended.result["reason"]), (
+        ended.result["reason"]
+    )
 
 
 def test_a_file_missing_from_a_complete_environment_is_named_and_mended(host: RunnerHost) -> None:
@@ -283,7 +283,10 @@ def test_a_module_that_never_was_there_is_the_tasks_affair(host: RunnerHost) -> 
 
 def test_rollback_is_handed_to_the_launcher(host: RunnerHost) -> None:
     """The action is the launcher's first argument."""
-    assert "ACTION ['rollback', 'instrument:shows_arguments']" in host.result_of("shows_arguments", action="rollback").lines
+    assert (
+        "ACTION ['rollback', 'instrument:shows_arguments']"
+        in host.result_of("shows_arguments", action="rollback").lines
+    )
 
 
 def test_a_build_runs_no_task(host: RunnerHost) -> None:
@@ -413,7 +416,16 @@ def test_a_site_may_narrow_what_tasks_see(host: RunnerHost) -> None:
         TRACEPARENT="00-1",
     )
     seen = environment_of(ended)
-    passed = {"MESH_CONFIG", "ISB_PASSWORD", "REDIS_HOST", "OTEL_SERVICE_NAME", "TRACEPARENT", "HOME", "LANG", "DKIST_TASK"}
+    passed = {
+        "MESH_CONFIG",
+        "ISB_PASSWORD",
+        "REDIS_HOST",
+        "OTEL_SERVICE_NAME",
+        "TRACEPARENT",
+        "HOME",
+        "LANG",
+        "DKIST_TASK",
+    }
     assert passed <= seen.keys()
     assert not {"SECRET_THING", "AIRFLOW__CORE__FERNET_KEY"} & seen.keys()
 
@@ -564,5 +576,5 @@ def test_the_runners_json_is_json(value: Any) -> None:
 @pytest.mark.parametrize("text", ["", "{", "{} {}", "nul", '{"a": }', "[1,]", '"\n"'])
 def test_what_is_not_json_is_refused(text: str) -> None:
     """As by `json` itself."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         runner.parse_json(text)

@@ -28,7 +28,8 @@ def writes_a_line_of_300_mb():
 
 def writes_a_million_lines():
     for number in range(1000):
-        sys.stdout.write("".join(f"line {number * 1000 + n} of a million, as a chatty task writes them\\n" for n in range(1000)))
+        numbers = range(number * 1000, number * 1000 + 1000)
+        sys.stdout.write("".join(f"line {n} of a million, as a chatty task writes them\\n" for n in numbers))
 
 def writes_bytes():
     for _ in range(1000):
@@ -95,9 +96,7 @@ def test_lines(output: tuple[runner.Output, int], blocks: list[bytes], expected:
 
 @pytest.mark.parametrize("character", ["x", "\u0101", "\u20ac", "\U0001f52d"])
 @pytest.mark.parametrize("offset", range(5))
-def test_long_lines_are_cut_between_characters(
-    output: tuple[runner.Output, int], character: str, offset: int
-) -> None:
+def test_long_lines_are_cut_between_characters(output: tuple[runner.Output, int], character: str, offset: int) -> None:
     """Each piece is shorter than the maximum and is text of its own; nothing is lost."""
     line = ("-" * offset + character * 300_000).encode()
     seen = b""
@@ -116,7 +115,7 @@ def test_long_lines_are_cut_between_characters(
 
 
 def test_bytes_that_are_no_text_stay_within_the_bound() -> None:
-    """What is written out as \\xff is longer than it was."""
+    """Bytes that are written out as text take more room than before."""
     lines = runner.tidy(b"\xff" * 65_000 + b"\n").splitlines(keepends=True)
     assert max(map(len, lines)) <= runner.MAXIMUM_LINE_BYTES
     assert b"".join(lines).count(b"\\xff") == pytest.approx(65_000, abs=4)
@@ -135,8 +134,6 @@ def test_a_flood_takes_bounded_memory(host: RunnerHost, task: str, at_least: int
     """The runner's memory does not grow with what passes through it, and no line is too long."""
     assert host.result_of("writes_a_record_after_half_a_line").status == 0
     with host.started(task) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
         total = longest = highest = 0
         worker = 0
         while line := process.stdout.readline(1_000_000):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dkist_airflow_node.worker.prebuild import build_environment, needed_environments
-from dkist_airflow_node.worker.runner_process import RunnerError, RunnerResult, run_runner, runner_text
+from dkist_airflow_node.worker.runner_process import RunnerError, RunnerResult, run_runner, runner_text, start_runner
 from dkist_airflow_node.worker.store import (
     Environment,
     environments,
@@ -23,5 +23,6 @@ __all__ = [
     "remove_environment",
     "run_runner",
     "runner_text",
+    "start_runner",
     "store_folder",
 ]

@@ -1,8 +1,8 @@
 """Run one task of a DKIST workflow in the environment that its lock describes.
 
-The text of this module is in every exported DAG file. It is started as ``python -I -S -c TEXT``, by the operator of that
-file, by ``dkist-airflow-node environments prebuild`` and by ``dkist-build run --locked``. It uses the standard library
-only, of Python 3.10 and later, on Linux.
+The text of this module is in every exported DAG file. It is started as ``python -I -S -c TEXT`` (or compiled, as
+``runner_process.py`` does), by the operator of that file, by ``dkist-airflow-node environments prebuild`` and by
+``dkist-build run --locked``. It uses the standard library only, of Python 3.10 and later, on Linux.
 
 Standard input: one JSON object a line. The first is the request. It may stay open; its end means nothing. ::
 
@@ -19,7 +19,7 @@ Standard output: the log, UTF-8, in lines of at most 64 KiB. A line that starts 
 ``level``, ``logger``, ``message``, ``time``; those of this program have the logger ``dkist.runner``, and a ``group``
 where a group of lines begins (``environment``, ``task``) or ends (null). All other lines are the task's own.
 
-Standard error: one JSON object, the result, as soon as it is known. Anything else there means that this program failed. ::
+Standard error: one JSON object, the result, as soon as it is known. Anything else means that this program failed. ::
 
     {"result": "success" | "failure" | "error" | "timeout" | "cancellation" | "skip",
      "error_type", "error": the task's own, or null,  "reason": one text for a person,
@@ -141,14 +141,14 @@ def parse_json(text: str) -> Any:
     return json.loads(text)
 
 
-def render_json(members: Mapping[str, str | float | bool | None]) -> str:
+def render_json(members: Mapping[str, Any]) -> str:
     """Return a flat JSON object."""
     try:
         from _json import encode_basestring_ascii
     except ImportError:
         from json.encoder import encode_basestring_ascii
 
-    def render(value: str | float | bool | None) -> str:
+    def render(value: Any) -> str:
         if isinstance(value, str):
             return str(encode_basestring_ascii(value))
         return "null" if value is None else repr(value).lower()  # True and False; numbers have no capitals
@@ -202,7 +202,7 @@ def build_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def tidy(lines: bytes) -> bytes:
-    """Return whole lines as the log wants them: UTF-8, bounded, one state of each progress bar, records on their own."""
+    """Return whole lines as the log has them: UTF-8, bounded, one state of a progress bar, records on their own."""
     is_short = len(lines) <= MAXIMUM_LINE_BYTES or max(map(len, lines.split(b"\n"))) < MAXIMUM_LINE_BYTES
     records = lines.count(RECORD)
     if is_short and b"\r" not in lines and records == lines.count(b"\n" + RECORD) + lines.startswith(RECORD):
@@ -224,13 +224,19 @@ def pieces(line: bytes) -> list[bytes]:
     for part in [first] * bool(first or not records) + [RECORD + record for record in records]:
         rest = part
         while len(rest) >= MAXIMUM_LINE_BYTES:
-            end = MAXIMUM_LINE_BYTES - 1
-            while rest[end] & 0xC0 == 0x80:  # inside a character  # noqa: PLR2004
-                end -= 1
+            end = character_begin(rest, MAXIMUM_LINE_BYTES - 1)
             found.append(rest[:end])
             rest = rest[end:]
         found.append(rest)
     return found
+
+
+def character_begin(text: bytes, index: int) -> int:
+    """Return where the character at an index begins; UTF-8 has at most three bytes that continue one."""
+    for begin in range(index, index - 4, -1):
+        if text[begin] & 0xC0 != 0x80:
+            return begin
+    return index
 
 
 class Output:
@@ -256,8 +262,7 @@ class Output:
         if b"\r" in self.line[:-1]:
             self.line = self.line[:-1].rpartition(b"\r")[2] + self.line[-1:]
         if len(self.line) >= MAXIMUM_LINE_BYTES:
-            # Cut between two characters; UTF-8 has at most three bytes that continue one.
-            end = next((n for n in range(len(self.line) - 1, len(self.line) - 5, -1) if self.line[n] & 0xC0 != 0x80), -1)  # noqa: PLR2004
+            end = character_begin(self.line, len(self.line) - 1)
             cut, self.line = self.line[:end], self.line[end:]
             lines, newline = lines + newline + cut, b"\n"
         if newline:
@@ -307,7 +312,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 def parent_and_start_of(pid: int) -> tuple[int, int]:
     """Return a process's parent and the time it started, in clock ticks since the boot; raise OSError."""
-    with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  # pathlib costs 5 ms of each start
+    with open(f"/proc/{pid}/stat", "rb") as file:  # pathlib costs 5 ms of each start
         fields = file.read().rpartition(b")")[2].split()
     return int(fields[1]), int(fields[19])
 
@@ -316,7 +321,7 @@ def children_of(pid: int) -> list[int]:
     """Return the children of all threads of a process; raise FileNotFoundError on a kernel that does not tell."""
     found = []
     for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
             found += [int(child) for child in file.read().split()]
     return found
 
@@ -426,7 +431,7 @@ def spawn(command: list[str], environ: Mapping[str, str], output: int, folder: s
         if folder is not None:
             os.chdir(folder)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execvpe(command[0], command, dict(environ))
+        os.execvpe(command[0], command, dict(environ))  # noqa: S606  # that is what a runner is for
     except BaseException as error:
         os.write(2, f"{command[0]}: {error}\n".encode())
     finally:
@@ -497,17 +502,21 @@ class Supervisor:
                     self.readers[descriptor](descriptor)
                 else:
                     self.output.write()
-            for pid in self.polled:
-                try:
-                    os.kill(pid, 0)
-                except ProcessLookupError:
-                    self.stop("cancellation", f"process {pid}, which asked for the task, is gone")
-                except OSError:
-                    continue  # there, but another user's
+            self.look()
         if self.stopped is not None and not self.is_ending:
             self.is_ending = True
             self.end_by = time.monotonic() + STOP_GRACE_SECONDS
             raise self.stopped
+
+    def look(self) -> None:
+        """Look for the watched processes that this kernel cannot tell of."""
+        for pid in self.polled:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                self.stop("cancellation", f"process {pid}, which asked for the task, is gone")
+            except OSError:
+                continue  # there, but another user's
 
     def read_signals(self, descriptor: int) -> None:
         """Take the numbers of the signals that came."""
@@ -522,7 +531,7 @@ class Supervisor:
         except BlockingIOError:
             return 0
         if self.is_running:
-            self.tail = (self.tail + block)[-TAIL_BYTES:]
+            self.tail = (self.tail + block[-TAIL_BYTES:])[-TAIL_BYTES:]
             if self.is_shown:
                 self.output.feed(block)
         return len(block)
@@ -566,11 +575,13 @@ def store_folder(environ: Mapping[str, str]) -> str:
     store = environ.get("DKIST_ENVIRONMENT_STORE") or (cache and cache + "/dkist/environments")
     if not store:
         raise CannotRunError(
-            "set DKIST_ENVIRONMENT_STORE to the absolute path of the environment store: HOME is not set", can_retry=False
+            "set DKIST_ENVIRONMENT_STORE to the absolute path of the environment store: HOME is not set",
+            can_retry=False,
         )
     if not store.startswith("/"):
         raise CannotRunError(
-            f"the environment store {store} is not an absolute path; set DKIST_ENVIRONMENT_STORE to one", can_retry=False
+            f"the environment store {store} is not an absolute path; set DKIST_ENVIRONMENT_STORE to one",
+            can_retry=False,
         )
     return store.rstrip("/")
 
@@ -585,8 +596,9 @@ def open_store(store: str) -> None:
     refuse_other_owner(store, status.st_uid)
     if status.st_mode & 0o022:
         raise CannotRunError(
-            f"the environment store {store} can be written to by others than its owner (mode {status.st_mode & 0o7777:o}), "
-            f"who could change what tasks run; take that away with 'chmod go-w {store}', or set DKIST_ENVIRONMENT_STORE"
+            f"the environment store {store} can be written to by others than its owner (mode "
+            f"{status.st_mode & 0o7777:o}), who could change what tasks run; take that away with 'chmod go-w {store}', "
+            "or set DKIST_ENVIRONMENT_STORE"
         )
 
 
@@ -602,8 +614,8 @@ def refuse_other_owner(path: str, owner: int) -> None:
                 return str(uid)
 
         raise CannotRunError(
-            f"{path} belongs to the user {name(owner)}, but this is {name(os.geteuid())}: a store serves one user; run it as "
-            "the user that runs the tasks, or set DKIST_ENVIRONMENT_STORE to a folder of this user"
+            f"{path} belongs to the user {name(owner)}, but this is {name(os.geteuid())}: a store serves one user; run "
+            "it as the user that runs the tasks, or set DKIST_ENVIRONMENT_STORE to a folder of this user"
         )
 
 
@@ -622,7 +634,7 @@ def file_system_type(path: str, mounts: str) -> str:
 
 def refuse_network_file_system(store: str) -> None:
     """Raise CannotRunError where locks may not hold."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         kind = file_system_type(os.path.realpath(store), file.read())
     if kind.startswith(NETWORK_FILE_SYSTEMS) and kind not in LOCAL_FUSE:
         raise CannotRunError(
@@ -641,8 +653,8 @@ def hexdigest(content: bytes) -> str:
     raise AssertionError
 
 
-def lock_is_free(descriptor: int, kind: int) -> bool:
-    """Take a lock, unless somebody else holds it."""
+def take_lock(descriptor: int, kind: int) -> bool:
+    """Take a lock, unless somebody else holds it; return whether it was taken."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -674,7 +686,7 @@ class Environment:
     def read_lock(self) -> bytes:
         """Return the content of the lock, which is the DAG's."""
         try:
-            with open(self.lock, "rb") as file:  # noqa: PTH123
+            with open(self.lock, "rb") as file:
                 content = file.read()
         except OSError as error:
             raise CannotRunError(
@@ -693,7 +705,7 @@ class Environment:
         """Return whether its build came to its end, and its interpreter is still there."""
         try:
             refuse_other_owner(self.path, os.stat(self.path).st_uid)
-            with open(f"{self.path}/{MARKER}", "rb") as file:  # noqa: PTH123
+            with open(f"{self.path}/{MARKER}", "rb") as file:
                 library = file.readline().rstrip(b"\n")
         except OSError:
             return False
@@ -716,13 +728,15 @@ class Environment:
             self.descriptor = os.open(self.path + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise CannotRunError(f"cannot write to the environment store {self.store}: {error.strerror}") from error
-        os.set_inheritable(self.descriptor, True)  # what a task or a build leaves behind keeps the environment
+        fcntl.fcntl(
+            self.descriptor, fcntl.F_SETFD, 0
+        )  # inherited, what a task or a build leaves behind keeps the environment
         deadline = time.monotonic() + ENVIRONMENT_WAIT_SECONDS
         has_waited = False
-        while not (self.is_usable() and lock_is_free(self.descriptor, fcntl.LOCK_SH) and self.is_usable()):
-            if lock_is_free(self.descriptor, fcntl.LOCK_EX) and not self.is_usable():
+        while not (self.is_usable() and take_lock(self.descriptor, fcntl.LOCK_SH) and self.is_usable()):
+            if take_lock(self.descriptor, fcntl.LOCK_EX) and not self.is_usable():
                 self.build()
-            if not lock_is_free(self.descriptor, fcntl.LOCK_SH):
+            if not take_lock(self.descriptor, fcntl.LOCK_SH):
                 self.wait_for_others(deadline)
                 has_waited = True
             if self.is_usable():
@@ -736,9 +750,9 @@ class Environment:
         self.write_holder("")
 
     def wait_for_others(self, deadline: float) -> None:
-        """Wait for the shared lock. (Waiting for the exclusive one would hold until the others' tasks are over.)"""
+        """Wait for the shared lock: the exclusive one would be had when the others' tasks are over."""
         self.say(f"waiting for {self.path}, held by {self.holder()}")
-        while not lock_is_free(self.descriptor, fcntl.LOCK_SH):
+        while not take_lock(self.descriptor, fcntl.LOCK_SH):
             if time.monotonic() > deadline:
                 raise CannotRunError(
                     f"gave up after {ENVIRONMENT_WAIT_SECONDS:.0f} s: {self.path} is still held by {self.holder()}"
@@ -790,14 +804,14 @@ class Environment:
         self.step(["uv", "venv", "--quiet", "--no-python-downloads", "--python", python, self.path], variables)
         if self.lock:
             requirements = f"{self.path}/requirements.txt"
-            with open(requirements, "wb") as file:  # noqa: PTH123  # what was verified, not what the lock is by now
+            with open(requirements, "wb") as file:  # what was verified, not what the lock is by now
                 file.write(self.requirements)
             self.step(["uv", "pip", "sync", *into, "--require-hashes", requirements], variables)
         else:
             self.step(["uv", "pip", "install", *into, "--", self.requirement, "dkist-task[otlp]"], variables)
         self.step([own, "-P", "-c", "import dkist_task, os; print('\\n' + os.__file__)"], variables, is_shown=False)
         library = self.supervisor.tail.rstrip(b"\n").rpartition(b"\n")[2]
-        with open(f"{self.path}/.finished", "wb") as file:  # noqa: PTH123
+        with open(f"{self.path}/.finished", "wb") as file:
             file.write(library + b"\n" + self.origin.encode("utf-8", "surrogateescape") + b"\n")
         os.rename(f"{self.path}/.finished", f"{self.path}/{MARKER}")
 
@@ -830,7 +844,7 @@ class Environment:
         library = f"{self.path}/lib/python{self.python}/site-packages"
         for name in os.listdir(library):
             if name.endswith(".dist-info"):
-                with open(f"{library}/{name}/RECORD", encoding="utf-8") as file:  # noqa: PTH123
+                with open(f"{library}/{name}/RECORD", encoding="utf-8") as file:
                     for line in file:
                         path = line.rsplit(",", 2)[0].strip('"').replace('""', '"')
                         if not path.endswith(".pyc") and not os.path.lexists(os.path.join(library, path)):
@@ -858,7 +872,7 @@ class Attempt:
             os.makedirs(os.path.dirname(self.folder), 0o700, exist_ok=True)
             while not self.is_held():
                 self.descriptor = os.open(self.folder + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT, 0o600)
-                if not lock_is_free(self.descriptor, fcntl.LOCK_EX):
+                if not take_lock(self.descriptor, fcntl.LOCK_EX):
                     self.wait_for_others()
             self.clear()
             os.mkdir(self.folder, 0o700)
@@ -866,7 +880,9 @@ class Attempt:
             os.write(self.descriptor, f"{pid} {parent_and_start_of(pid)[1]} {self.key}\n".encode(errors="replace"))
         except OSError as error:
             raise CannotRunError(f"cannot write to {self.folder}: {error.strerror}") from error
-        os.set_inheritable(self.descriptor, True)  # so that what a killed runner leaves behind can be found
+        fcntl.fcntl(
+            self.descriptor, fcntl.F_SETFD, 0
+        )  # inherited, so that what a killed runner leaves behind can be found
 
     def is_held(self) -> bool:
         """Return whether the lock that is held is the file that others would open: the one before may be gone."""
@@ -887,7 +903,7 @@ class Attempt:
         told: set[int] = set()
         deadline = time.monotonic() + STOP_GRACE_SECONDS
         next_look = 0.0
-        while not lock_is_free(self.descriptor, fcntl.LOCK_EX):
+        while not take_lock(self.descriptor, fcntl.LOCK_EX):
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + 1
                 left = self.left_behind()
@@ -919,7 +935,7 @@ class Attempt:
 
     def is_of_the_dead(self, pid: int, descriptor: str) -> bool:
         """Return whether a descriptor holds the lock for a process that is gone, as the kernel says."""
-        with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as file:
             takers = [int(line.split()[5]) for line in file if line.startswith("lock:") and "FLOCK" in line]
         if not takers:  # it only waits
             return False
@@ -954,7 +970,7 @@ class Attempt:
     def outcome(self) -> dict[str, Any]:
         """Return what the launcher wrote; nothing where it did not come to that."""
         try:
-            with open(self.outcome_file, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            with open(self.outcome_file, encoding="utf-8", errors="replace") as file:
                 outcome = parse_json(file.read())
         except (OSError, ValueError):
             return {}
@@ -967,7 +983,7 @@ class Attempt:
 def memory_events() -> str:
     """Return the file in which the control group of this process counts out-of-memory kills, or nothing."""
     try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:  # noqa: PTH123
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
             groups = [line.rstrip("\n").split(":", 2) for line in file]
     except OSError:
         return ""
@@ -984,7 +1000,7 @@ def memory_events() -> str:
 def number_in(path: str, name: str = "") -> int | None:
     """Return the number after a name in a file of the kernel's, or the file's only one."""
     try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123
+        with open(path, encoding="ascii") as file:
             for line in file:
                 fields = line.split()
                 if not name or fields[0].rstrip(":") == name:
@@ -1095,7 +1111,8 @@ class Runner:
                 raise ValueError("DKIST_TASK is not set")
             watched = [int(pid) for pid in request.get("watch", ())]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise CannotRunError(f"the request cannot be read: {type(error).__name__}: {error}", can_retry=False) from error
+            reason = f"the request cannot be read: {type(error).__name__}: {error}"
+            raise CannotRunError(reason, can_retry=False) from error
         for pid in watched:
             self.supervisor.watch(pid, f"process {pid}, which asked for the task, is gone")
         if 0 in self.supervisor.readers:
@@ -1132,7 +1149,8 @@ class Runner:
             self.attempt.enter()
         if not environment.lock:
             self.output.say(
-                f"{environment.origin} has no lock: it was resolved once for this store and nothing about it is verified",
+                f"{environment.origin} has no lock: it was resolved once for this store and nothing about it is "
+                "verified",
                 "WARNING",
             )
         environment.enter()
@@ -1160,14 +1178,14 @@ class Runner:
         """End the task or the build, saying why; report as soon as its own process is gone."""
         if self.attempt is not None and self.has_task:
             try:
-                with open(self.attempt.stop_file + ".new", "w", encoding="utf-8") as file:  # noqa: PTH123
+                with open(self.attempt.stop_file + ".new", "w", encoding="utf-8") as file:
                     file.write(render_json({"stop": stopped.stop, "text": str(stopped)}))
                 os.rename(self.attempt.stop_file + ".new", self.attempt.stop_file)
             except OSError as error:
                 self.output.say(f"the task cannot be told why it is stopped: {error}", "WARNING")
         self.output.say(
-            f"{stopped.stop}: {stopped}; ending {'the task' if self.has_task else 'the start of the task'}: SIGTERM now, "
-            f"SIGKILL after {STOP_GRACE_SECONDS:.0f} s to what is left",
+            f"{stopped.stop}: {stopped}; ending {'the task' if self.has_task else 'the start of the task'}: SIGTERM "
+            f"now, SIGKILL after {STOP_GRACE_SECONDS:.0f} s to what is left",
             "WARNING",
         )
 
@@ -1218,7 +1236,7 @@ class Runner:
             reason = f"the task's process was killed by {signal_name(number)}"
             if number == signal.SIGKILL:
                 reason += ", not by this runner: by somebody, or by the kernel for memory (its log says so)"
-        elif code == 2 and word == "error":  # noqa: PLR2004  # the launcher's status for an unusable request
+        elif code == 2 and word == "error":  # the launcher's status for an unusable request
             members.update(result="error", can_retry=False)
             reason = text_or_none(outcome.get("reason") or outcome.get("error")) or "the request was unusable"
         elif word not in {"failure", "error"}:
@@ -1237,7 +1255,7 @@ class Runner:
 
     def damage(self, error_type: str) -> str:
         """Return what an environment lacks that an import failed in, and have it built again by the next attempt."""
-        if self.environment is None or not error_type.endswith(("ImportError", "ModuleNotFoundError", "FileNotFoundError")):
+        if self.environment is None or not error_type.endswith(("ImportError", "NotFoundError")):
             return ""
         try:
             missing = self.environment.missing_file()
@@ -1247,7 +1265,8 @@ class Runner:
             return ""
         if not missing:
             return ""
-        return f" (the environment {self.environment.path} has lost its file {missing}; the next attempt builds it again)"
+        path = self.environment.path
+        return f" (the environment {path} has lost its file {missing}; the next attempt builds it again)"
 
     def report(self, **members: Any) -> None:
         """Write the result, and close what the operator reads: only what the task left behind is still to be ended."""
@@ -1271,14 +1290,18 @@ class Runner:
             self.say_end(result)
         self.supervisor.flush()
         self.exit_status = 0 if result["result"] in {"success", "skip"} else 1 if result["can_retry"] else 2
-        try:
-            os.write(2, (render_json(result) + "\n").encode())
-        except OSError:
-            pass  # nobody reads it: Airflow is gone
+        self.write_result(render_json(result))
         self.output.is_open, self.output.waiting = False, b""
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
+
+    def write_result(self, result: str) -> None:
+        """Write the result, if somebody is there to read it."""
+        try:
+            os.write(2, result.encode() + b"\n")
+        except OSError:
+            return
 
     def say_end(self, result: dict[str, Any]) -> None:
         """Say in the log how the task ended, what it used, and what it leaves behind."""
