@@ -32,7 +32,7 @@ POLL_SECONDS = 0.1
 PORTS = range(20_000, 30_000)
 
 # What the shell that started us, hatch or pytest wants must not reach Airflow and the tasks.
-LEAKING = ("AIRFLOW_", "DKIST_", "HATCH_", "OTEL_", "PYTEST_", "PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV")
+LEAKING = ("AIRFLOW_", "COVERAGE_", "DKIST_", "HATCH_", "OTEL_", "PYTEST_", "PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV")
 
 SETTINGS = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

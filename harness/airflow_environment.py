@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 CONSTRAINTS = Path(__file__).parents[1] / "constraints"
 
 
-def airflow_environment(
-    requirements: Sequence[str] = (), *, airflow: str = "3.3", python: str = "3.11", copy: str = ""
-) -> Path:
+def airflow_environment(requirements: Sequence[str] = (), *, airflow: str = "3.3", python: str = "3.11") -> Path:
     """Return the interpreter of an environment that has Airflow and ``uv``; made once per machine.
 
     Safe to call from several processes at once: one makes it, the others wait. It is shared, so do not install into it.
@@ -34,8 +32,6 @@ def airflow_environment(
         Minor version; there must be a constraints file for it.
     python
         Minor version of the interpreter.
-    copy
-        Name of a separate environment of the same content, for two workers that must not share one.
 
     Raises
     ------
@@ -44,7 +40,7 @@ def airflow_environment(
     """
     constraints = CONSTRAINTS / f"airflow-{airflow}.txt"
     wanted = ["apache-airflow", "uv", *requirements]
-    content = [constraints.read_text(), python, copy, *(f"{each}:{_digest(each)}" for each in wanted)]
+    content = [constraints.read_text(), python, *(f"{each}:{_digest(each)}" for each in wanted)]
     key = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
     folder = cache_folder("airflow") / f"{airflow}-py{python}-{key}"
     interpreter = folder / "bin" / "python"

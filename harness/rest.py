@@ -64,8 +64,6 @@ class TaskState:
     """Executor queue."""
     pool: str
     """Airflow pool."""
-    hostname: str
-    """Host of the worker that ran the latest attempt; empty before."""
 
     @property
     def seconds(self) -> float | None:
@@ -204,12 +202,6 @@ class AirflowApi:
         found = self._pages(_run(dag_id, run_id) + "/taskInstances", "task_instances")
         return {one["task_id"]: _task_state(one) for one in found}
 
-    def attempts(self, dag_id: str, run_id: str, task: str) -> list[TaskState]:
-        """Return every attempt of a task, first to last."""
-        answer = self.request("GET", f"{_run(dag_id, run_id)}/taskInstances/{task}/tries")
-        found = [_task_state(one) for one in answer["task_instances"]]
-        return sorted(found, key=lambda attempt: attempt.try_number)
-
     def wait_for_run(
         self,
         dag_id: str,
@@ -347,7 +339,6 @@ def _task_state(instance: Mapping[str, Any]) -> TaskState:
         end=_time(instance["end_date"]),
         queue=instance["queue"] or "",
         pool=instance["pool"],
-        hostname=instance["hostname"] or "",
     )
 
 

@@ -19,6 +19,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from harness.coverage import coverage_settings
+
 PARAMETERS = ("--recipe-run-id", "7", "--workflow-name", "vbi_l0_to_l1", "--workflow-version", "1.2.0")
 
 
@@ -131,7 +133,13 @@ class Launcher:
         (self.folder / "tasks.py").write_text("import sys, os, time\nfrom dkist_task import TaskBase\n" + code)
         return subprocess.Popen(
             [sys.executable, "-P", "-u", "-m", "dkist_task", action, f"tasks:{task}", *PARAMETERS],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder), "PYTHONFAULTHANDLER": "1", **environment},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(self.folder),
+                "PYTHONFAULTHANDLER": "1",
+                **coverage_settings(),
+                **environment,
+            },
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

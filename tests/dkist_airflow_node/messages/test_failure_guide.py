@@ -23,7 +23,7 @@ from tests.dkist_airflow_node.worker.worker import wait_for
 
 pytestmark = pytest.mark.service
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "failure-messages.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "failure-messages.md"
 
 
 def test_consumer_posts_each_failure_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
