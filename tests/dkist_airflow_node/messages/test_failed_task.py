@@ -104,7 +104,7 @@ def test_properties_may_raise() -> None:
 def test_text_is_bounded_and_decodable() -> None:
     """An exception's text may be a whole log, and bytes that are no text."""
 
-    class Unprintable(Exception):  # noqa: N818
+    class UnprintableError(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
@@ -112,7 +112,7 @@ def test_text_is_bounded_and_decodable() -> None:
     assert reason is not None
     assert len(reason) == MAXIMUM_TEXT
     assert "\\udcff" in reason
-    assert named_task(task_context(exception=Unprintable())).reason == "Unprintable"
+    assert named_task(task_context(exception=UnprintableError())).reason == "UnprintableError"
 
 
 @pytest.mark.parametrize(("value", "expected"), [(7, 7), ("7", 7), (None, None), ("x", None), ([], None)])

