@@ -1,4 +1,4 @@
-"""Bare Airflow environments: Airflow and ``uv`` as on a worker host, and nothing of ours."""
+"""Bare Airflow environments: Airflow and ``uv``, as on a worker host, and no distribution of ours."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ CONSTRAINTS = Path(__file__).parents[1] / "constraints"
 
 
 def airflow_environment(requirements: Sequence[str] = (), *, airflow: str = "3.3", python: str = "3.11") -> Path:
-    """Return the interpreter of an environment that has Airflow and ``uv``; made once per machine.
+    """Return the interpreter of an environment that has Airflow and ``uv``, made once per machine.
 
-    Safe to call from several processes at once: one makes it, the others wait. It is shared, so do not install into it.
+    Several processes may call this at once: one makes the environment, the others wait. Do not install into it: it is
+    shared.
 
     Parameters
     ----------
     requirements
         What to install beside Airflow and ``uv``: a provider, a wheel's path.
     airflow
-        Minor version; there must be a constraints file for it.
+        Minor version of Airflow that has a constraints file.
     python
         Minor version of the interpreter.
 
     Raises
     ------
     RuntimeError
-        It could not be made; the message has what uv said.
+        The environment cannot be made. The message has uv's own.
     """
     constraints = CONSTRAINTS / f"airflow-{airflow}.txt"
     wanted = ["apache-airflow", "uv", *requirements]
@@ -57,7 +58,7 @@ def airflow_environment(requirements: Sequence[str] = (), *, airflow: str = "3.3
 
 
 def _digest(requirement: str) -> str:
-    """Return the digest of a requirement that is a file, so that a rebuilt wheel is another environment."""
+    """Return the digest of a requirement that is a file: a rebuilt wheel then gets another environment."""
     path = Path(requirement)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 

@@ -44,8 +44,7 @@ class Provenance:
 
 
 def level_1_header(level_0: fits.Header, image: Image, provenance: Provenance, *, now: datetime) -> fits.Header:
-    """
-    Make the header of a calibrated image.
+    """Make the header of a calibrated image.
 
     Parameters
     ----------
