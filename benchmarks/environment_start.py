@@ -1,9 +1,7 @@
-"""
-The start of a task in its environment, beside the predecessor's script and Airflow's own PythonVirtualenvOperator.
+"""Measure the start of a task beside the predecessor's script and Airflow's own PythonVirtualenvOperator.
 
-Every start is taken from the moment the process is asked for to the first line of the task's ``run``. All of them
-install the same task from the same index with warm installer caches. The predecessor's task needs no framework, so what
-it has to install is one wheel of one module.
+Each time runs from the start of the process to the first line of the task's ``run``. All install the same task from the
+same index with warm installer caches. The predecessor's task needs no framework: it installs one wheel of one module.
 """
 
 from __future__ import annotations
@@ -84,7 +82,7 @@ print("TOOK", float(open(os.environ["STARTED"]).read()) - begin)
 
 
 class Host:
-    """A worker with an index of two wheels, the lock of one, and a store."""
+    """A worker with an index of two wheels, a lock of one of them, and a store."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,7 +102,7 @@ class Host:
         subprocess.run(compile_lock, env=self.variables(), check=True)
 
     def variables(self) -> dict[str, str]:
-        """Return the environment that the tasks are given."""
+        """Return the environment variables of the tasks."""
         left_out = ("PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV", "DKIST_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         links = [str(self.wheels), *filter(None, [os.environ.get("PIP_FIND_LINKS")])]
@@ -192,7 +190,7 @@ class Host:
 
 
 def compare() -> list[Comparison]:
-    """Measure the starts in turns."""
+    """Measure all starts in turns."""
     with tempfile.TemporaryDirectory() as name:
         host = Host(Path(name))
         host.cold()

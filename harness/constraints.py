@@ -1,4 +1,4 @@
-"""The constraints files: the versions of everything with which a minor version of Airflow was seen to run."""
+"""The constraints files: for each minor version of Airflow, versions of everything with which it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "constraints"
 OLDEST_PYTHON = "3.11"
-"""The files hold for this Python and every newer one that Airflow supports: uv writes a marker where they differ."""
+"""The files are for this Python and every newer one that Airflow supports; uv writes markers where they differ."""
 
 _INPUT = """\
 apache-airflow~={minor}.0
@@ -22,24 +22,23 @@ psycopg2-binary
 
 
 def airflow_minors() -> list[str]:
-    """Return the minor versions of Airflow that there is a constraints file for, oldest first."""
+    """Return the minor versions of Airflow that have a constraints file, oldest first."""
     found = [path.stem.removeprefix("airflow-") for path in FOLDER.glob("airflow-*.txt")]
     return sorted(found, key=lambda minor: [int(part) for part in minor.split(".")])
 
 
 def write_constraints(minor: str, *, is_upgrade: bool = False) -> Path:
-    """
-    Resolve the constraints file of a minor version of Airflow, and return its path.
+    """Resolve the constraints file of a minor version of Airflow, and return its path.
 
-    Its input, ``airflow-<minor>.in``, is written where it is missing. A cap that a release of Airflow needs and does
-    not have goes there, with the reason. Versions in a file that exists are kept unless an upgrade is asked for.
+    Its input, ``airflow-<minor>.in``, is written if it is missing. It also holds caps that Airflow itself lacks, each
+    with its reason. Versions in an existing file are kept, unless `is_upgrade`.
 
     Raises
     ------
     ValueError
         The version is not ``X.Y``.
     subprocess.CalledProcessError
-        There is no solution; uv has said why.
+        There is no solution. uv has printed why.
     """
     if not re.fullmatch(r"\d+\.\d+", minor):
         raise ValueError(f"{minor!r} is not a minor version of Airflow such as 3.4")
@@ -58,8 +57,7 @@ def preview_minor() -> str:
 
 
 def write_preview_constraints(folder: Path) -> Path:
-    """
-    Resolve the newest pre-release of the next Airflow, and return the path of its constraints in a folder.
+    """Resolve the newest pre-release of the next Airflow, and return the path of its constraints in a folder.
 
     They are not kept: the next pre-release wants others.
 
