@@ -1067,13 +1067,13 @@ class Runner:
         try:
             try:
                 self.serve(self.read_request())
+                self.report_end()
             except CannotRunError as error:
                 self.output.say(str(error), "ERROR")
                 self.report(result="error", reason=str(error), can_retry=error.can_retry)
             except StoppedError as stopped:
                 self.stopped = stopped
                 self.end_for(stopped)
-            self.report_end()
         finally:
             self.supervisor.is_ending = True
             self.supervisor.children.end(self.supervisor.wait)
@@ -1195,6 +1195,7 @@ class Runner:
             self.supervisor.wait(seconds)
 
         self.supervisor.children.end(pause)
+        self.report_end()
 
     def report_end(self) -> None:
         """Report how the task ended, once."""
@@ -1288,7 +1289,10 @@ class Runner:
         }
         if self.has_task:
             self.say_end(result)
-        self.supervisor.flush()
+        try:
+            self.supervisor.flush()
+        except StoppedError:  # too late to change what happened, but no reader is waited for any longer than in a stop
+            self.supervisor.flush()
         self.exit_status = 0 if result["result"] in {"success", "skip"} else 1 if result["can_retry"] else 2
         self.write_result(render_json(result))
         self.output.is_open, self.output.waiting = False, b""
