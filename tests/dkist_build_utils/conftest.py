@@ -90,8 +90,7 @@ def task_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """
-    Have uv know no index but a folder, and return it.
+    """Have uv know no index but a folder, and return it.
 
     It has a dkist-task without requirements: for tests of what is done with a lock rather than of how it is made.
     """
@@ -105,8 +104,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """
-    Serve a package index on this machine and have uv use it beside the usual one; return its folder.
+    """Serve a package index on this machine and have uv use it beside the usual one; return its folder.
 
     A wheel is published by copying it to ``<folder>/<distribution>/``.
     """

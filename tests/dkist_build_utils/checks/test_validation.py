@@ -30,7 +30,7 @@ def test_sound_package_has_no_fault(install: Install) -> None:
     assert validation == validate_workflows(importlib.import_module(f"{name}.workflows"), airflow=False)
 
 
-def test_all_faults_are_told_at_once(install: Install) -> None:
+def test_all_faults_are_reported_at_once(install: Install) -> None:
     """Four faults of four kinds in four modules are one error that names each, its workflow and its task."""
     name = install(
         instrument(
@@ -57,7 +57,7 @@ def test_all_faults_are_told_at_once(install: Install) -> None:
 
 
 def test_workflow_imported_into_a_second_module_is_one(install: Install) -> None:
-    """A workflow is known by identity, whatever number of modules hold it."""
+    """A workflow that two modules hold is found once."""
     name = install(instrument(**{"workflows.again": "from {package}.workflows.main import main as alias"}))
     (found,) = validate_workflows(name, airflow=False).workflows
     assert found.places == (f"{name}.workflows.again.alias", f"{name}.workflows.main.main")
@@ -71,17 +71,17 @@ def test_two_workflows_with_one_dag_id_name_both_places(install: Install) -> Non
 
 
 def test_dag_ids_that_differ_only_in_case_are_a_fault(install: Install) -> None:
-    """Their files would be one on a file system that does not tell cases apart."""
+    """Their files would be one on a file system that ignores case."""
     name = install(instrument(**{"workflows.other": WORKFLOW.replace('"main"', '"MAIN"')}))
     (fault,) = faults_of(name)
     assert "differ only in case" in fault
 
 
 def test_dag_id_that_no_archive_could_hold_is_a_fault(install: Install) -> None:
-    """A hidden file, or one that looks like an option, is refused before it is exported and not only when packed."""
+    """A hidden file, or one that looks like an option, is refused before it is exported."""
     name = install(instrument(**{"workflows.main": WORKFLOW.replace('Workflow("', 'Workflow(".')}))
     assert faults_of(name) == [
-        f".{name}_main_dev: no file of a release begins with '.' or '-'; begin process_category otherwise"
+        f".{name}_main_dev: a file of a release cannot begin with '.' or '-'; change process_category"
     ]
 
 
@@ -93,7 +93,7 @@ def test_package_without_workflow_is_a_fault(install: Install) -> None:
 
 
 def test_unknown_package_says_what_is_missing() -> None:
-    """A name that no installed distribution holds is said to be missing."""
+    """A name that no installed distribution holds is reported as missing."""
     (fault,) = faults_of("no_such_package.workflows")
     assert "there is no module 'no_such_package'" in fault
 
@@ -106,7 +106,7 @@ def test_module_that_exits_is_a_fault(install: Install) -> None:
 
 
 def test_folder_without_init_is_looked_into(install: Install) -> None:
-    """A folder that is a package without an __init__.py is not passed over."""
+    """A folder that is a package without an __init__.py is searched too."""
     name = install(instrument(**{"more.late": WORKFLOW.replace('"main"', '"late"')}))
     Path(str(importlib.import_module(name).__file__)).parent.joinpath("more", "__init__.py").unlink()
     found = validate_workflows(name, airflow=False).workflows
@@ -115,7 +115,7 @@ def test_folder_without_init_is_looked_into(install: Install) -> None:
 
 @pytest.mark.parametrize("statement", ["import dkist_workflow", "import airflow", "import click"])
 def test_task_that_imports_what_its_environment_lacks_is_a_fault(install: Install, statement: str) -> None:
-    """A task whose module needs what nothing in its environment brings is told, with the line to move."""
+    """A task whose module needs what nothing in its environment brings is a fault, with the line to move."""
     name = install(instrument(tasks=f"\n{statement}{TASKS}"))
     (fault,) = faults_of(name)
     module = statement.split()[1]
@@ -124,15 +124,15 @@ def test_task_that_imports_what_its_environment_lacks_is_a_fault(install: Instal
 
 
 def test_one_wrong_import_that_tasks_share_is_one_fault(install: Install) -> None:
-    """What all tasks import from one module is told once, with the names of the tasks."""
+    """A wrong import in a module that tasks share is reported once, with the names of the tasks."""
     name = install(instrument(tasks="from {package}.shared import it\n" + TASKS, shared="import airflow\nit = None\n"))
     (fault,) = faults_of(name)
     assert f"line 1 of {name}/shared.py imports 'airflow'" in fault
-    assert fault.endswith("; the same is wrong with Assemble, Parse")
+    assert fault.endswith("; the same fault in Assemble, Parse")
 
 
 def test_tasks_and_workflows_in_one_module_are_a_fault(install: Install) -> None:
-    """The commonest mistake of all is told as what it is."""
+    """The most common mistake is a fault that names the import."""
     both = TASKS + WORKFLOW.replace("from {package}.tasks import Assemble, Calibrate, Parse", "")
     name = install(instrument(tasks=both, **{"workflows.main": ""}))
     assert all("imports 'dkist_workflow'" in fault for fault in faults_of(name))
@@ -158,7 +158,7 @@ def test_task_module_that_ends_the_interpreter_is_named(install: Install) -> Non
 
 
 def test_version_that_no_wheel_can_have_is_a_fault(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version that Airflow takes and no wheel can have is told before a release is tried."""
+    """A version that Airflow accepts and no wheel can have is reported before a release is tried."""
     monkeypatch.setenv("BUILD_VERSION", "feature-x")
     (fault,) = faults_of(install(instrument()))
     assert "'feature-x' cannot be the version of a wheel" in fault
@@ -180,8 +180,8 @@ def test_a_real_airflow_loads_the_files(install: Install) -> None:
 
 
 def test_what_a_real_airflow_refuses_is_a_fault(tmp_path: Path) -> None:
-    """A file that Airflow refuses is told in Airflow's words, and one without a DAG as well."""
-    from dkist_build_utils.programs.scheduler import load_errors
+    """A file that Airflow refuses is reported with Airflow's message, and so is one without a DAG."""
+    from dkist_build_utils.programs import load_errors
 
     bad = b"from airflow.sdk import DAG\ndag = DAG('a b')\n"
     errors = load_errors(

@@ -1,4 +1,4 @@
-"""Versions come into the dags folder whole and leave it whole."""
+"""Versions appear in the dags folder, and disappear from it, as a whole."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_other_bytes_of_a_version_are_refused(packed: Path, dags: Path) -> None:
     """A version that is deployed is never changed."""
     path = deploy(packed, dags, airflow=False).path
     before = contents(path)
-    with pytest.raises(BuildError, match="is there with other bytes; a version that is deployed is never changed"):
+    with pytest.raises(BuildError, match="is there with other bytes; a deployed version is never changed"):
         deploy(changed(packed), dags, airflow=False)
     assert contents(path) == before
 
@@ -134,7 +134,7 @@ def test_published_code_with_other_bytes_is_refused(packed: Path, dags: Path, of
 
 
 def test_dags_folder_on_its_own_file_system_is_refused(packed: Path) -> None:
-    """Where no rename can bring a version in, nothing is tried: a mounted folder is told as what it is."""
+    """Where no rename can bring a version in, nothing is tried; the message names the file system."""
     mounted = Path("/dev/shm")
     before = set(mounted.iterdir())
     with pytest.raises(BuildError, match="another file system"):
@@ -179,7 +179,7 @@ def test_killed_deploy_leaves_all_or_nothing(packed: Path, dags: Path) -> None:
 
 
 def test_leftover_of_a_killed_deploy_is_removed(packed: Path, dags: Path) -> None:
-    """Whatever lies where versions are unpacked is nobody's once the lock is had."""
+    """What a killed deploy left where versions are unpacked is removed by the next one."""
     leftover = dags.parent / ".dags.dkist-deploy" / ".x.partial" / "half.py"
     leftover.parent.mkdir(parents=True)
     leftover.write_text("half")
@@ -205,7 +205,7 @@ def test_list_shows_age_size_and_damage(packed: Path, dags: Path) -> None:
 
 
 def test_undeploy_without_airflow_needs_force(packed: Path, dags: Path) -> None:
-    """Where nobody can tell whether runs are active, a version leaves by force only."""
+    """Without an Airflow to ask for active runs, a version is removed by force only."""
     path = deploy(packed, dags, airflow=False).path
     with pytest.raises(BuildError, match="use --force if they have"):
         undeploy(path.name, dags, airflow=False)
@@ -218,7 +218,7 @@ def test_undeploy_removes_versions_only(dags: Path, name: str) -> None:
     """What is not a deployed version is never removed."""
     (dags / "others").mkdir()
     (dags / "handmade.py").write_text("")
-    with pytest.raises(BuildError, match="is no version deployed in"):
+    with pytest.raises(BuildError, match="is not a version deployed in"):
         undeploy(name, dags, force=True)
     assert sorted(path.name for path in dags.iterdir()) == ["handmade.py", "others"]
 
@@ -230,7 +230,7 @@ def test_airflow_gets_its_pools_and_keeps_its_runs(
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))
     monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-    with pytest.raises(BuildError, match=r"Airflow here does not answer.*no such table.*--no-airflow"):
+    with pytest.raises(BuildError, match=r"Airflow on this machine does not answer.*no such table.*--no-airflow"):
         deploy(packed, dags)
     assert list(dags.iterdir()) == []
     _airflow("db", "migrate")

@@ -72,7 +72,7 @@ def test_workflow_is_chosen_by_any_of_its_names(install: Install, chosen: str) -
     assert workflow.workflow_name == f"{name}_other"
 
 
-def test_unknown_workflow_is_told_with_those_there_are(install: Install) -> None:
+def test_unknown_workflow_is_answered_with_the_known_ones(install: Install) -> None:
     """A wrong name is answered with the right ones."""
     name = install(instrument())
     with pytest.raises(BuildError, match=f"has no workflow 'mian'; it has {name}_main"):

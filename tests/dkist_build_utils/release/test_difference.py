@@ -31,8 +31,8 @@ class Publish(TaskBase):
 """
 
 
-def test_everything_that_changed_is_told(install: Install, offline: Path, tmp_path: Path) -> None:
-    """Tasks, edges, queues, retries, workflows and locked packages are told, each on its line."""
+def test_every_change_is_listed(install: Install, offline: Path, tmp_path: Path) -> None:
+    """Tasks, edges, queues, settings, workflows and locked packages are listed, each on its line."""
     package = instrument()
     package.write_wheel(offline)
     Package("some-tool", "1.0", {}).write_wheel(offline)

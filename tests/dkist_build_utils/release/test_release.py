@@ -115,7 +115,7 @@ def test_lock_of_another_release_is_not_kept(install: Install, wheels: Path, tmp
     before = contents(folder)
     with pytest.raises(
         FaultsError,
-        match=r"requirements\.txt: it is no lock for this release.* 0\.9\.0, not 1\.0\.0; .*--upgrade-locks",
+        match=r"requirements\.txt: it is not a lock for this release.* 0\.9\.0, not 1\.0\.0; .*--upgrade-locks",
     ):
         export(name, tmp_path / "out", version="1.0.0", find_links=[wheels])
     assert contents(folder) == before
@@ -124,7 +124,7 @@ def test_lock_of_another_release_is_not_kept(install: Install, wheels: Path, tmp
 
 
 def test_lock_that_lacks_a_requirement_is_not_kept(install: Install, wheels: Path, tmp_path: Path) -> None:
-    """A lock from which something was taken out is no lock of all that the tasks need."""
+    """A lock from which a requirement was removed is refused."""
     package = instrument(**ONE_LOCK)
     package.write_wheel(wheels)
     name = f"{install(package)}.workflows"
@@ -161,17 +161,24 @@ def test_rebuilt_dev_wheel_asks_for_an_upgrade(install: Install, wheels: Path, t
         export(f"{name}.workflows", tmp_path, find_links=[wheels])
 
 
-def test_version_without_a_wheel_is_told_in_the_resolvers_words(install: Install, wheels: Path, tmp_path: Path) -> None:
-    """What cannot be resolved names the workflow and says why; nothing is written."""
-    package = instrument("1.0.0", **ONE_LOCK)
-    package.write_wheel(wheels)
-    name = install(package)
-    with pytest.raises(FaultsError, match=rf"{name}_main_2\.0: .*\n.*no version of {package.name}.*==2\.0"):
-        export(f"{name}.workflows", tmp_path / "out", version="2.0", find_links=[wheels])
+@pytest.mark.parametrize("is_built", [True, False], ids=["other-version", "no-wheel"])
+def test_missing_wheel_is_reported_once(install: Install, wheels: Path, tmp_path: Path, *, is_built: bool) -> None:
+    """If the wheel was not built, one line says which, and what the folder of wheels holds instead."""
+    package = instrument("1.0.0")
+    if is_built:
+        package.write_wheel(wheels)
+    held = "1.0.0" if is_built else "no wheel of it"
+    with pytest.raises(FaultsError) as caught:
+        export(f"{install(package)}.workflows", tmp_path / "out", version="2.0", find_links=[wheels])
+    (fault,) = caught.value.faults
+    assert str(fault) == (
+        f"{package.name}_2.0: the wheel of {package.name} 2.0 is not there: '{wheels}' holds {held}, and the index has "
+        "no other; build it first"
+    )
     assert not (tmp_path / "out").exists()
 
 
-def test_requirement_without_a_wheel_is_told(install: Install, wheels: Path, tmp_path: Path) -> None:
+def test_requirement_without_a_wheel_is_refused(install: Install, wheels: Path, tmp_path: Path) -> None:
     """A requirement that exists as source only is refused: building it would run its code on the worker."""
     package = instrument(**ONE_LOCK)
     source_only = Package(
@@ -197,7 +204,7 @@ def test_task_is_proven_in_its_environment(install: Install, wheels: Path, tmp_p
 def test_without_locks_says_what_is_given_up(
     install: Install, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A release without locks needs no index, and a warning tells the price."""
+    """A release without locks needs no index, and a warning says what is given up."""
     package = instrument(**ONE_LOCK)
     folder = export(f"{install(package)}.workflows", tmp_path, version="1.0.0", lock=False)
     assert not list(folder.glob("requirements*"))
@@ -209,7 +216,7 @@ def test_without_locks_says_what_is_given_up(
 
 
 def test_version_that_came_too_late_is_refused(install: Install, tmp_path: Path) -> None:
-    """Workflows that were imported under another version are not passed off as this one."""
+    """Workflows that were imported with another version are not released as this one."""
     name = install(instrument(**ONE_LOCK))
     export(f"{name}.workflows", tmp_path, version="1.0.0", lock=False)
     with pytest.raises(BuildError, match=r"have version '1\.0\.0', not '2\.0\.0'"):
@@ -232,7 +239,7 @@ def test_folder_of_somebody_else_is_not_replaced(install: Install, tmp_path: Pat
     mine = tmp_path / f"{package.name}_1.0.0" / "thesis.txt"
     mine.parent.mkdir()
     mine.write_text("years of work")
-    with pytest.raises(BuildError, match="is in the way: it is no release folder"):
+    with pytest.raises(BuildError, match="is in the way: it is not a release folder"):
         export(f"{install(package)}.workflows", tmp_path, version="1.0.0", lock=False)
     assert mine.read_text() == "years of work"
 
@@ -264,7 +271,7 @@ def test_settings_of_the_user_do_not_get_into_a_lock(
     assert str(tmp_path) not in (folder / "requirements.txt").read_text()
 
 
-def test_python_is_told_by_two_numbers(install: Install, tmp_path: Path) -> None:
+def test_python_is_two_numbers(install: Install, tmp_path: Path) -> None:
     """Workers look for an interpreter X.Y: more is refused before it gets into a DAG."""
-    with pytest.raises(BuildError, match=r"told as X\.Y, for example 3\.11, not '3\.11\.7'"):
+    with pytest.raises(BuildError, match=r"written as X\.Y, for example 3\.11, not '3\.11\.7'"):
         export(f"{install(instrument())}.workflows", tmp_path, version="1.0.0", lock=False, python="3.11.7")

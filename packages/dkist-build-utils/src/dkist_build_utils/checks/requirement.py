@@ -1,4 +1,4 @@
-"""What an environment of a distribution will hold, as far as the metadata installed here can tell."""
+"""What an environment of a distribution will hold, according to the metadata installed here."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 TASK_REQUIREMENT = "dkist-task[otlp]"
-"""In every environment: the launcher, and what sends telemetry where a worker switches it on."""
+"""In every environment: the launcher, and what sends telemetry if a worker switches it on."""
 
 _EDITABLE_MODULES = {
-    # An editable installation lists no modules, and these are what a task's module most often imports by mistake.
+    # An editable installation lists no modules; these are what the module of a task most often imports by mistake.
     "dkist_workflow": "dkist-workflow",
     "dkist_airflow_node": "dkist-airflow-node",
     "dkist_build_utils": "dkist-build-utils",
@@ -33,14 +33,20 @@ def extras_of(distribution_name: str) -> frozenset[str]:
 
 
 def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[str, str]:
-    """
-    Return the modules that can be imported here but not in an environment of the distribution with these extras.
+    """Return the modules that can be imported here but not in an environment of the distribution with these extras.
+
+    Parameters
+    ----------
+    distribution_name : str
+        The distribution.
+    extras : iterable of str
+        Its extras in the environment.
 
     Returns
     -------
-    dict
-        From the name of each top-level module to the names of distributions that hold it. Modules of which it
-        cannot be told are left out.
+    dict of str to str
+        From the name of each top-level module to the names of distributions that hold it. Modules that no metadata
+        lists are left out.
     """
     present = _required(distribution_name, frozenset(extras)) | _required("dkist-task", frozenset({"otlp"}))
     return {
@@ -64,7 +70,7 @@ def _holders_of_modules() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _required(distribution_name: str, extras: frozenset[str]) -> frozenset[str]:
-    """Return the names of the distribution and of all that it requires, so far as they are installed."""
+    """Return the names of the distribution and of its installed requirements, direct and indirect."""
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
     pending = [(canonicalize_name(distribution_name), extra) for extra in ("", *extras)]

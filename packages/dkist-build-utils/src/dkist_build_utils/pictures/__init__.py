@@ -1,4 +1,4 @@
-"""What people look at: the graph of a workflow and the timeline of a run."""
+"""Pictures for people: the graph of a workflow and the timeline of a run."""
 
 from __future__ import annotations
 
