@@ -8,16 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dkist_build_utils import BuildError, archive, deploy, deployed_versions, export, undeploy
 from harness.packages import Package
-from tests.dkist_build_utils.conftest import WORKFLOW, instrument
-
-Install = Callable[[Package], str]
+from tests.dkist_build_utils.conftest import WORKFLOW, Install, contents, instrument
 
 
 @pytest.fixture
@@ -55,11 +52,6 @@ def command(*arguments: str | Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files of a folder."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_version_comes_in_whole(packed: Path, dags: Path) -> None:
@@ -255,3 +247,27 @@ def _airflow(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_manifest_of_a_newer_version_stops_a_deploy(packed: Path, dags: Path) -> None:
+    """DAG ids that this version cannot read might be the same, so nothing is deployed beside them."""
+    newer = dags / "other_9.0.0"
+    newer.mkdir()
+    (newer / "manifest.json").write_text('{"schema": 2}')
+    with pytest.raises(BuildError, match=r"other_9\.0\.0 was deployed by a newer version of dkist-build-utils"):
+        deploy(packed, dags, airflow=False)
+    assert [path.name for path in dags.iterdir()] == ["other_9.0.0"]
+
+
+def test_broken_manifests_block_no_other_version(packed: Path, dags: Path) -> None:
+    """Manifests that were broken by hand are listed with their damage, and other versions come and go."""
+    for name in ("folder", "list"):
+        (dags / name).mkdir()
+    (dags / "folder" / "manifest.json").mkdir()
+    (dags / "list" / "manifest.json").write_text("[]")
+    path = deploy(packed, dags, airflow=False).path
+    damages = {version.name: version.damage for version in deployed_versions(dags)}
+    assert "folder/manifest.json cannot be read: Is a directory" in str(damages["folder"])
+    assert "manifest.json is not a manifest" in str(damages["list"])
+    assert damages[path.name] is None
+    undeploy(path.name, dags, force=True)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from dkist_build_utils import BuildError, mermaid, named_workflows, tree
-from harness.packages import Package
-from tests.dkist_build_utils.conftest import TASKS, WORKFLOW, instrument
-
-Install = Callable[[Package], str]
+from tests.dkist_build_utils.conftest import TASKS, WORKFLOW, Install, instrument
 
 
 def test_tree_shows_every_edge_and_what_sets_tasks_apart(install: Install) -> None:

@@ -6,14 +6,11 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from dkist_build_utils import archive, differences, export, find_release
 from harness.packages import Package
-from tests.dkist_build_utils.conftest import TASKS, instrument
-
-Install = Callable[[Package], str]
+from tests.dkist_build_utils.conftest import TASKS, Install, instrument
 
 NEW_WORKFLOW = """
 from dkist_workflow import Workflow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from datetime import timedelta
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = {each.name.removesuffix("_seconds"): each.name for each in fields(TaskSettings)}
 """The settings by their names without the unit."""
+_UNIT = re.compile(r"_(s|secs?|seconds?|min|minutes?|hours?)$")
 _OTHER_NAMES = {
     "retry": "retries",
     "max_retries": "retries",
@@ -58,8 +60,9 @@ def _meant(name: str) -> str | None:
     """Return the setting that a name is nearly; None if it is one, or is like none."""
     if name.startswith("_") or name in _SETTINGS.values():
         return None
-    stem = name.lower().removesuffix("_seconds").removesuffix("_minutes")
+    stem = _UNIT.sub("", name.lower())
     if stem in _OTHER_NAMES:
         return _OTHER_NAMES[stem]
     likest = get_close_matches(stem, _SETTINGS, n=1, cutoff=_LIKENESS)
-    return _SETTINGS[likest[0]] if likest else None
+    # 'entries' is as like 'retries' as 'retires' is, so the first letter must be the same too.
+    return _SETTINGS[likest[0]] if likest and likest[0][0] == stem[0] else None

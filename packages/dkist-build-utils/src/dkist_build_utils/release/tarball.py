@@ -91,11 +91,12 @@ def release_from_archive(path: Path) -> Release:
     try:
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) as plain:
             folder, files = _members(path, cast("IO[bytes]", plain))
+    except gzip.BadGzipFile as error:  # it is an OSError as well
+        raise BuildError(f"{path} is not a whole archive: {error}") from error
     except OSError as error:
-        # gzip's own errors are among these
         raise BuildError(f"{path} cannot be read: {error.strerror or error}") from error
     except (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError) as error:
-        raise BuildError(f"{path} is not a whole tar.gz archive: {error}") from error
+        raise BuildError(f"{path} is not a whole archive: {error}") from error
     release = verified_release(str(path), files)
     if folder != release.manifest.release.folder_name:
         raise BuildError(

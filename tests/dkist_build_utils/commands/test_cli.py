@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.packages import Package
-from tests.dkist_build_utils.conftest import WORKFLOW, instrument
+from tests.dkist_build_utils.conftest import WORKFLOW, Install, instrument
 
-Install = Callable[[Package], str]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
