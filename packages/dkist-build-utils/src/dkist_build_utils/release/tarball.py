@@ -128,7 +128,8 @@ def _members(path: Path, plain: IO[bytes]) -> tuple[str, dict[str, bytes]]:
     files: dict[str, bytes] = {}
     folders: set[str] = set()
     left = MAXIMUM_BYTES
-    with tarfile.open(fileobj=_Bounded(plain, path), mode="r|") as tar:
+    stream = _Bounded(plain, path)
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             folder, slash, name = member.name.partition("/")
             folders.add(folder)
@@ -149,6 +150,8 @@ def _members(path: Path, plain: IO[bytes]) -> tuple[str, dict[str, bytes]]:
             files[name] = b"" if content is None else content.read()
             if len(files[name]) != member.size:
                 raise BuildError(f"{path} ends in the middle of {member.name!r}")
+    while stream.read(_LARGEST_STORED_BLOCK):  # to its end, where gzip's checksum is
+        pass
     if len(folders) != 1:
         raise BuildError(f"{path} is empty; it must hold one release folder")
     return folders.pop(), files
