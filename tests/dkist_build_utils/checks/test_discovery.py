@@ -65,3 +65,24 @@ def test_module_that_ends_the_process_is_a_fault(install: Install) -> None:
     (fault,) = faults_of(name)
     assert f"{name}.workflows.leaves: the module does not import: SystemExit: os._exit(0); " in fault
     assert fault.endswith("(line 2 of leaves.py)")
+
+
+def test_workflows_in_containers_and_variants_are_found(install: Install) -> None:
+    """A tuple, list or dict of workflows needs one public name; a variant is found like any workflow."""
+    smoke = (
+        "from dkist_workflow import workflow_for_each\n"
+        "from {package}.tasks import Calibrate, Parse\n"
+        "from {package}.workflows.main import main\n"
+        "smoke = workflow_for_each([Parse, Calibrate], process_category='smoke', workflow_package=__package__)\n"
+        "listed, trials = [smoke[0], 'text'], {'short': main.variant('short', remove=[Calibrate])}\n"
+        "_hidden = (main.variant('hidden'),)\n"
+    )
+    name = install(instrument(**{"workflows.smoke": smoke}))
+    places = {found.workflow.dag_id: found.places for found in validate_workflows(name, airflow=False).workflows}
+    module = f"{name}.workflows.smoke"
+    assert places == {
+        f"{name}_main_dev": (f"{name}.workflows.main.main", f"{module}.main"),
+        f"{name}_short_dev": (f"{module}.trials['short']",),
+        "smoke_Calibrate_dev": (f"{module}.smoke[1]",),
+        "smoke_Parse_dev": (f"{module}.smoke[0]", f"{module}.listed[0]"),
+    }

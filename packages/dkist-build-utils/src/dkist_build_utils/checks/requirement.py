@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+
+from dkist_workflow import normalized_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +30,7 @@ _EDITABLE_MODULES = {
 def extras_of(distribution_name: str) -> frozenset[str]:
     """Return the normalised names of the extras that an installed distribution has."""
     provided = distribution(distribution_name).metadata.get_all("Provides-Extra") or ()
-    return frozenset(canonicalize_name(extra) for extra in provided)
+    return frozenset(normalized_name(extra) for extra in provided)
 
 
 def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[str, str]:
@@ -60,7 +61,7 @@ def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[s
 def _holders_of_modules() -> Mapping[str, frozenset[str]]:
     """Return the distributions that hold each top-level module installed here."""
     holders = {
-        module: frozenset(str(canonicalize_name(name)) for name in names)
+        module: frozenset(normalized_name(name) for name in names)
         for module, names in packages_distributions().items()
         if module not in sys.stdlib_module_names
     }
@@ -73,7 +74,7 @@ def _required(distribution_name: str, extras: frozenset[str]) -> frozenset[str]:
     """Return the names of the distribution and of its installed requirements, direct and indirect."""
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
-    pending = [(canonicalize_name(distribution_name), extra) for extra in ("", *extras)]
+    pending = [(normalized_name(distribution_name), extra) for extra in ("", *extras)]
     while pending:
         name, extra = pending.pop()
         if (name, extra) in seen:
@@ -86,6 +87,6 @@ def _required(distribution_name: str, extras: frozenset[str]) -> frozenset[str]:
             continue
         for requirement in map(Requirement, texts):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                required = canonicalize_name(requirement.name)
-                pending += [(required, each) for each in ("", *map(canonicalize_name, requirement.extras))]
+                required = normalized_name(requirement.name)
+                pending += [(required, each) for each in ("", *map(normalized_name, requirement.extras))]
     return frozenset(found)

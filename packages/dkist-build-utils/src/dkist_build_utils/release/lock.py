@@ -9,12 +9,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from dkist_build_utils.checks import TASK_REQUIREMENT
 from dkist_build_utils.errors import BuildError, MissingWheelError, UvError
 from dkist_build_utils.programs import find_links_options, run_uv
+from dkist_workflow import normalized_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +104,7 @@ def locked_pins(content: bytes) -> dict[str, Pin]:
             )
         if not hashes or not all(map(_HASH.fullmatch, hashes)):
             raise BuildError(f"{stated!r} has no SHA-256 hash, or something else beside it")
-        pins[canonicalize_name(requirement.name)] = Pin(
+        pins[normalized_name(requirement.name)] = Pin(
             specifiers[0].version, frozenset(each.rpartition(":")[2] for each in hashes)
         )
     return pins
