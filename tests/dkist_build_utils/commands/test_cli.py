@@ -136,6 +136,11 @@ def test_graph_is_printed_or_written(install: Install, command: Command, tmp_pat
     done = command("graph", f"{name}.workflows:{name}_other", "--format", "mermaid", "--output", output)
     assert done.stdout == ""
     assert output.read_text().startswith(f'flowchart TD\nsubgraph workflow1["{name}_other dev"]\n')
+    done = command("graph", f"{name}.workflows:{name}_other", "--format", "svg")
+    assert done.stdout.startswith("<svg ")
+    done = command("graph", f"{name}.workflows", "--format", "svg")
+    assert done.returncode == 2
+    assert f"name it as {name}.workflows:WORKFLOW, one of {name}_main, {name}_other" in " ".join(done.stderr.split())
 
 
 def test_colours_are_for_terminals(command: Command, tmp_path: Path) -> None:

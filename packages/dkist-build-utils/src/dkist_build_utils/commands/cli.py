@@ -16,7 +16,7 @@ from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.table import table
 from dkist_build_utils.errors import BuildError, counted
-from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, tree
+from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import archive, export, replace_file
 from dkist_workflow import WorkflowError
 
@@ -185,17 +185,23 @@ def archive_command(folder: Path) -> None:
 
 @cli.command()
 @click.argument("package", metavar="PACKAGE[:WORKFLOW]")
-@click.option("--format", "form", type=click.Choice(["tree", "mermaid"]), default="tree", show_default=True)
+@click.option("--format", "form", type=click.Choice(["tree", "mermaid", "svg"]), default="tree", show_default=True)
 @click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
 def graph(package: str, *, form: str, output: Path | None) -> None:
     """Draw the workflows of PACKAGE for people.
 
-    All of them, or the one of a name: as a tree for a terminal, or as a Mermaid flowchart for a README. Queues, extras
-    and settings of the tasks are shown.
+    All of them, or the one of a name: as a tree for a terminal, as a Mermaid flowchart for a README, or one of them as
+    an SVG picture. Queues, extras and settings of the tasks are shown, and how a variant differs from its base.
     """
     package, _, name = package.partition(":")
     workflows = named_workflows(package, name or None)
-    text = mermaid(workflows) if form == "mermaid" else "\n\n".join(map(tree, workflows))
+    if form == "svg" and len(workflows) > 1:
+        names = ", ".join(workflow.workflow_name for workflow in workflows)
+        raise click.UsageError(f"a picture shows one workflow; name it as {package}:WORKFLOW, one of {names}")
+    if form == "svg":
+        text = svg(workflows[0])
+    else:
+        text = mermaid(workflows) if form == "mermaid" else "\n\n".join(map(tree, workflows))
     _say(text, output)
 
 

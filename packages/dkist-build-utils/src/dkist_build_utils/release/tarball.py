@@ -90,7 +90,10 @@ def release_from_archive(path: Path) -> Release:
         raise BuildError(f"{path}: there is no such file")  # to open a pipe would wait for its writer
     try:
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) as plain:
-            folder, files = _members(path, cast("IO[bytes]", plain))
+            stream = _Bounded(cast("IO[bytes]", plain), path)
+            folder, files = _members(path, stream)
+            while stream.read(_LARGEST_STORED_BLOCK):  # to its end, where gzip's checksum is
+                pass
     except gzip.BadGzipFile as error:  # it is an OSError as well
         raise BuildError(f"{path} is not a whole archive: {error}") from error
     except OSError as error:
@@ -123,12 +126,11 @@ class _Bounded(io.RawIOBase):
         return data
 
 
-def _members(path: Path, plain: IO[bytes]) -> tuple[str, dict[str, bytes]]:
+def _members(path: Path, stream: _Bounded) -> tuple[str, dict[str, bytes]]:
     """Return the name of the one folder in an archive, and its files."""
     files: dict[str, bytes] = {}
     folders: set[str] = set()
     left = MAXIMUM_BYTES
-    stream = _Bounded(plain, path)
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             folder, slash, name = member.name.partition("/")
@@ -150,8 +152,6 @@ def _members(path: Path, plain: IO[bytes]) -> tuple[str, dict[str, bytes]]:
             files[name] = b"" if content is None else content.read()
             if len(files[name]) != member.size:
                 raise BuildError(f"{path} ends in the middle of {member.name!r}")
-    while stream.read(_LARGEST_STORED_BLOCK):  # to its end, where gzip's checksum is
-        pass
     if len(folders) != 1:
         raise BuildError(f"{path} is empty; it must hold one release folder")
     return folders.pop(), files
