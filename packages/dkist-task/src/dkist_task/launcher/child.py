@@ -27,8 +27,8 @@ def _join_parent() -> None:
     from opentelemetry.context import attach
 
     from dkist_task.identity import TaskIdentity
-    from dkist_task.launcher.termination import send_spans_before_death
     from dkist_task.launcher.ending import stop_of
+    from dkist_task.launcher.termination import send_spans_before_death
     from dkist_task.outcome import TERMINATED, TIMED_OUT
     from dkist_task.telemetry import parent_context, start_child_telemetry
 

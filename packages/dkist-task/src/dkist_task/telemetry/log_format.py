@@ -34,7 +34,7 @@ def is_json(environment: Mapping[str, str]) -> bool:
 
 
 class TelemetryComplaints(logging.Filter):
-    """Let OpenTelemetry log each message once and in one line, so that a dead collector does not bury the task's log."""
+    """Let OpenTelemetry log each message once and in a line: a dead collector does not bury the task's own log."""
 
     def __init__(self) -> None:
         super().__init__()

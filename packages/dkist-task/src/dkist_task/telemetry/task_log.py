@@ -1,4 +1,4 @@
-"""The log of a launched task: what the launcher says reaches it, whatever the task does to `logging` and its streams."""
+"""The log of a launched task, which the launcher reaches whatever the task does to `logging` and its streams."""
 
 from __future__ import annotations
 
