@@ -15,8 +15,8 @@ Environment
 Log
     ``records`` writes each record of `logging` as the byte 0x1e and one JSON object with ``level``, ``logger``,
     ``message`` and ``time``, in a span also ``trace_id`` and ``span_id``, at most 60,000 bytes a line. The opening
-    block and what a task prints stay plain lines. The launcher's own last record and `faulthandler` write to a duplicate of
-    standard error, which nothing that a task does to ``sys.stderr`` or to `logging` reaches.
+    block and what a task prints stay plain lines. The launcher's own last record and `faulthandler` write to a
+    duplicate of standard error, which nothing that a task does to ``sys.stderr`` or to `logging` reaches.
 
 Stop
     At SIGTERM the task unwinds and the process dies of SIGTERM. ``DKIST_STOP_FILE``, if the file exists then, holds
