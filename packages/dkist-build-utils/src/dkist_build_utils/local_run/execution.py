@@ -196,6 +196,8 @@ class Execution:
         """Return what reads from a process and, at the end of the pipe, no longer waits for it."""
 
         def serve() -> None:
+            if descriptor not in process.readers:
+                return  # the end of the process was heard in the same moment, and its pipe read to the end
             if not read() and descriptor not in process.readers:
                 self._selector.unregister(descriptor)
 

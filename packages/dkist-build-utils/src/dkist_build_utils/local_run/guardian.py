@@ -30,7 +30,6 @@ import ctypes
 import fcntl
 import json
 import os
-import pathlib
 import select
 import signal
 import socket
@@ -269,7 +268,7 @@ def parents_by_pid() -> dict[int, int]:
     for name in os.listdir("/proc"):
         if name.isdecimal():
             try:
-                with pathlib.Path(f"/proc/{name}/stat").open("rb") as file:
+                with open(f"/proc/{name}/stat", "rb") as file:
                     parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
             except (OSError, IndexError):  # ended meanwhile
                 continue
@@ -306,7 +305,7 @@ def session_of(pid: int) -> int:
 def has_mark(pid: int, mark: bytes) -> bool:
     """Return whether a process was started with a variable."""
     try:
-        with pathlib.Path(f"/proc/{pid}/environ").open("rb") as file:
+        with open(f"/proc/{pid}/environ", "rb") as file:
             return bool(mark) and mark in file.read().split(b"\0")
     except OSError:
         return False

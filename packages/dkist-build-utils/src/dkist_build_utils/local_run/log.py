@@ -13,7 +13,7 @@ RECORD = b"\x1e"
 """How a line begins that is a log record in JSON."""
 LINE_BYTES = 65_536
 """What of an unfinished line is kept before it is written as a line of its own."""
-TAIL_LINES = 15
+TAIL_LINES = 20
 """Lines that are shown of a failed task's log."""
 TAIL_BYTES = 16_384
 
