@@ -110,6 +110,10 @@ class Local:
         assert done.returncode == 0, done.stderr
         return {step["task"]: f"{step['action']}: {step['reason']}" for step in json.loads(done.stdout)["tasks"]}
 
+    def plan_names(self, action: str) -> list[str]:
+        """Return the tasks of which a dry run says `action`."""
+        return [name for name, what in self.plan().items() if what.startswith(action)]
+
     def wait_for(self, word: str, seconds: float = 20) -> None:
         """Wait until a task has written a line."""
         until(lambda: word in self.tally, seconds)
