@@ -27,6 +27,7 @@ class Right(Tallied):
         time.sleep(60)
 """
 
+
 def ends(tally: list[str]) -> Counter[str]:
     """Return how often each task came to its end."""
     return Counter(line.split()[1] for line in tally if line.startswith("end"))

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from dkist_build_utils.commands.table import table
+from dkist_build_utils.errors import BuildError
 from dkist_build_utils.local_run import (
     LocalRun,
     Selection,
     default_folder,
+    is_release,
     local_workflow,
     progress_for,
     tail_of,
     workflow_of_package,
+    workflow_of_release,
 )
 
 if TYPE_CHECKING:
-    from dkist_build_utils.local_run import RunSummary, TaskSummary
+    from dkist_build_utils.local_run import LocalWorkflow, RunSummary, TaskSummary
 
 
 @click.command("run")
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 @click.option("--fresh", is_flag=True, help="Run everything again.")
 @click.option("--dry-run", is_flag=True, help="Say which tasks would run and why, and run none.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Tasks that run at once. [default: the number of processors]")
+@click.option("--locked", is_flag=True, help="Run each task in the environment of its lock, as a worker does.")
+@click.option("--parameter", "parameters", metavar="NAME=VALUE", multiple=True, help="Set a parameter; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
 def run_command(
     package: str,
@@ -50,18 +55,22 @@ def run_command(
     fresh: bool,
     dry_run: bool,
     jobs: int | None,
+    locked: bool,
+    parameters: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """
     Run a workflow of PACKAGE on this machine, without Airflow.
 
-    Each task is a process of its own in this environment. What is done is kept in a folder: the same command goes on
-    where it was stopped or killed, and runs again what changed. Ctrl-C stops everything in order, twice kills.
+    Each task is a process of its own: in this environment, or with --locked in the environment that its lock in the
+    exported release describes. A release folder in place of PACKAGE is always run locked.
+
+    What is done is kept in a folder: the same command goes on where it was stopped or killed, and runs again what
+    changed. Ctrl-C stops everything in order, twice kills. Exit status: 0 all done, 1 something failed or was stopped.
     """
     if only and (start or until):
         raise click.UsageError("--only excludes --from and --until")
-    package, _, name = package.partition(":")
-    workflow = local_workflow(workflow_of_package(package, name or None))
+    workflow = _workflow_of(package, _pairs(parameters), is_locked=locked)
     selection = Selection.of(workflow.tasks, start=start, until=until, only=only, fresh=fresh)
     run = LocalRun(workflow, recipe_run_id, folder or default_folder(workflow, recipe_run_id))
     if dry_run:
@@ -74,6 +83,34 @@ def run_command(
     else:
         _show_summary(summary)
     sys.exit(0 if summary.is_done else 1)
+
+
+def _workflow_of(source: str, parameters: dict[str, str], *, is_locked: bool) -> LocalWorkflow:
+    """Return the workflow of ``PACKAGE[:WORKFLOW]`` or ``RELEASE_FOLDER[:WORKFLOW]``."""
+    release = next((path for path in (Path(source), Path(source.rpartition(":")[0])) if is_release(path)), None)
+    place, _, name = ("", "", source[len(str(release)) + 1 :]) if release else source.partition(":")
+    if release is None:
+        workflow = workflow_of_package(place, name or None)
+        if not is_locked:
+            return local_workflow(workflow, parameters)
+        release, name = Path(f"{workflow.distribution}_{workflow.workflow_version}"), workflow.workflow_name
+        if not is_release(release):
+            raise BuildError(
+                f"there is no release folder {release} with the locks of {place!r}; make it with "
+                f"'dkist-build export {place}', or name a release folder in place of the package"
+            )
+    return workflow_of_release(release, name or None, parameters)
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return names and values of ``NAME=VALUE``."""
+    pairs = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--parameter")
+        pairs[name] = value
+    return pairs
 
 
 def _show_plan(run: LocalRun, selection: Selection, *, as_json: bool) -> None:

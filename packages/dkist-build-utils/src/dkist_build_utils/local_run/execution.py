@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dkist_build_utils.local_run.progress import Progress
 
     StartProcess = Callable[[str, AttemptFiles, LocalTask, int], AttemptProcess]
+    """Starts the process of an attempt, given its key, its files, the task and the number of the try."""
 
 
 class Running:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.local_run.attempt import Fingerprint
 from dkist_task import TaskSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dkist_build_utils.local_run.journal import Record
 
@@ -29,7 +29,7 @@ class LocalTask:
     """Retries, their delay and the time limit."""
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
     """What it would be run from today."""
-    variables: tuple[tuple[str, str], ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     """Variables of its own."""
 
 
@@ -43,10 +43,10 @@ class LocalWorkflow:
     """Its version."""
     tasks: tuple[LocalTask, ...]
     """Every task comes after its upstreams."""
-    parameters: tuple[tuple[str, Any], ...] = ()
-    """The values of the parameters that it declares."""
-    is_locked: bool = False
-    """Whether every task runs in the environment that its lock describes."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of every task."""
+    runner: str | None = None
+    """The program that runs each task in the environment of its lock; None where this environment is used."""
 
 
 @dataclass(frozen=True)

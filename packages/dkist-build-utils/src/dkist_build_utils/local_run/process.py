@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dkist_build_utils.local_run.ending import Ending, ending_of, read_outcome
 from dkist_build_utils.local_run.log import AttemptLog
@@ -97,7 +97,7 @@ class AttemptProcess:
             self.guard.stop(self.key)  # something still has the pipe open
         return ending_of(status, self.outcome(), self.stopped, self.log.last_line)
 
-    def outcome(self) -> dict[str, object]:
+    def outcome(self) -> dict[str, Any]:
         """Return what is known of the end besides the status."""
         return read_outcome(self.files.outcome)
 

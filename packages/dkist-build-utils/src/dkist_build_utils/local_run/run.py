@@ -16,14 +16,17 @@ from dkist_build_utils.local_run.journal import Journal, RunIdentity, read_recor
 from dkist_build_utils.local_run.plan import LocalWorkflow, Selection, Step, plan
 from dkist_build_utils.local_run.process import AttemptProcess
 from dkist_build_utils.local_run.progress import Progress
+from dkist_build_utils.local_run.runner_process import RunnerProcess
 from dkist_build_utils.local_run.source import environ_of_tasks, local_workflow
 from dkist_build_utils.local_run.summary import RunSummary
 from dkist_build_utils.pictures import render_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
+    from dkist_build_utils.local_run.execution import StartProcess
     from dkist_build_utils.local_run.plan import LocalTask
+    from dkist_build_utils.local_run.process import AttemptFiles
     from dkist_workflow import Workflow
 
 READY_SECONDS = 0.5
@@ -79,7 +82,8 @@ class LocalRun:
             if selection.again:
                 journal.ask_again(selection.again)
             steps = plan(self.workflow.tasks, journal.record, selection)
-            with Guard(folder / ".tasks.lock", self._environ(folder)) as guard, Interruption() as interruption:
+            environ = self._environ(folder)
+            with Guard(folder / ".tasks.lock", environ) as guard, Interruption() as interruption:
                 if not guard.wait_ready(READY_SECONDS):
                     progress.say("waiting for the end of the tasks of a command that was killed")
                     guard.wait_ready(None)
@@ -88,9 +92,7 @@ class LocalRun:
                     folder=folder,
                     journal=journal,
                     guard=guard,
-                    start_process=lambda key, files, task, number: AttemptProcess(
-                        guard, key, files, self._variables(task, number)
-                    ),
+                    start_process=self._process_starter(guard, environ),
                     jobs=jobs or len(os.sched_getaffinity(0)),
                     progress=progress,
                     interruption=interruption,
@@ -116,12 +118,20 @@ class LocalRun:
             "DKIST_SPAN_FOLDER": str(folder / "spans"),
             "DKIST_LOG_FORMAT": "records",
             "OTEL_SERVICE_NAME": self.workflow.name,
+            **self.workflow.variables,
         }
 
-    @staticmethod
-    def _variables(task: LocalTask, try_number: int) -> dict[str, str]:
-        """Return the variables of one attempt."""
-        return {**dict(task.variables), "DKIST_TRY_NUMBER": str(try_number)}
+    def _process_starter(self, guard: Guard, environ: Mapping[str, str]) -> StartProcess:
+        """Return what starts an attempt: in this environment, or by the runner in the one of its lock."""
+        runner = self.workflow.runner
+
+        def start(key: str, files: AttemptFiles, task: LocalTask, try_number: int) -> AttemptProcess:
+            variables = {**task.variables, "DKIST_TRY_NUMBER": str(try_number)}
+            if runner is None:
+                return AttemptProcess(guard, key, files, variables)
+            return RunnerProcess(guard, key, files, {**environ, **variables}, runner)
+
+        return start
 
 
 def default_folder(workflow: LocalWorkflow, recipe_run_id: int) -> Path:
@@ -149,6 +159,7 @@ def run_workflow(
     only: Collection[str] = (),
     fresh: bool = False,
     jobs: int | None = None,
+    parameters: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> RunSummary:
     """
@@ -174,6 +185,8 @@ def run_workflow(
         Everything runs again.
     jobs
         How many tasks run at once; as many as there are processors if not given.
+    parameters
+        Values of parameters that the workflow declares; the others have their default.
     progress
         Who is told of what happens; nobody if not given.
 
@@ -186,8 +199,10 @@ def run_workflow(
     ------
     BuildError
         A name is unknown, the run folder cannot be used, or its journal cannot be written.
+    WorkflowError
+        A value is one that its parameter cannot have.
     """
-    local = local_workflow(workflow)
+    local = local_workflow(workflow, parameters)
     selection = Selection.of(local.tasks, start=start, until=until, only=only, fresh=fresh)
     run = LocalRun(local, recipe_run_id, folder or default_folder(local, recipe_run_id))
     return run.execute(selection, jobs=jobs, progress=progress)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.local_run.attempt import Fingerprint
@@ -19,6 +20,7 @@ from dkist_build_utils.pictures import named_workflows
 from dkist_workflow import Workflow, WorkflowError, distribution_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
 
@@ -38,17 +40,27 @@ def workflow_of_package(package: ModuleType | str, name: str | None = None) -> W
     return found[0]
 
 
-def local_workflow(workflow: Workflow) -> LocalWorkflow:
+def local_workflow(workflow: Workflow, parameters: Mapping[str, object] | None = None) -> LocalWorkflow:
     """
     Return a workflow as this environment runs it.
+
+    Parameters
+    ----------
+    workflow
+        The workflow.
+    parameters
+        Values of parameters that it declares, as their type or as text; the others have their default.
 
     Raises
     ------
     BuildError
-        It has no task.
+        It has no task, or does not declare a parameter.
+    WorkflowError
+        A value is one that its parameter cannot have.
     """
     if not workflow.nodes:
         raise BuildError(f"workflow {workflow.workflow_name!r} has no task; add one with add_node")
+    values = _parameter_values(workflow, parameters or {})
     environment = f"Python {platform.python_version()}"
     tasks = [
         LocalTask(
@@ -60,12 +72,27 @@ def local_workflow(workflow: Workflow) -> LocalWorkflow:
                 distribution=_distribution_at(node.task.__module__),
                 source=_source_digest(node.task.__module__),
                 environment=environment,
+                parameters=values,
             ),
-            variables=(("DKIST_TASK", node.entry_point),),
+            variables={"DKIST_TASK": node.entry_point, "DKIST_TASK_NAME": node.name},
         )
         for node in workflow.nodes
     ]
-    return LocalWorkflow(workflow.workflow_name, workflow.workflow_version, tuple(tasks))
+    variables = {"DKIST_PARAMETERS": json.dumps(values)} if values else {}
+    return LocalWorkflow(workflow.workflow_name, workflow.workflow_version, tuple(tasks), variables)
+
+
+def _parameter_values(workflow: Workflow, given: Mapping[str, object]) -> dict[str, Any]:
+    """Return a value for each parameter that a workflow declares."""
+    declared = {parameter.name: parameter for parameter in getattr(workflow, "parameters", ())}
+    for name in given:
+        if name not in declared:
+            known = f"it has {', '.join(declared)}" if declared else "it declares none"
+            raise BuildError(f"workflow {workflow.workflow_name!r} has no parameter {name!r}; {known}")
+    values = {name: parameter.default for name, parameter in declared.items()}
+    for name, value in given.items():
+        values[name] = declared[name].value_from(value) if isinstance(value, str) else declared[name].check(value)
+    return values
 
 
 def environ_of_tasks() -> dict[str, str]:
