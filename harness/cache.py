@@ -22,6 +22,6 @@ def cache_folder(name: str) -> Path:
 def prune_environments(store: Path) -> None:
     """Remove environments that nobody uses from a store, longest unused first, until the rest is small enough."""
     store.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "dkist_airflow_node", "environments", "prune", "--max-size", STORE_SIZE]
+    command = [sys.executable, "-m", "dkist_airflow_node", "environments", "prune", "--yes", "--max-size", STORE_SIZE]
     environment = {**os.environ, "DKIST_ENVIRONMENT_STORE": str(store)}
     subprocess.run(command, env=environment, check=True, capture_output=True)

@@ -52,7 +52,7 @@ class Result:
 
 def sources(airflow: str) -> dict[str, str]:
     """Return the digests that a result for an Airflow has to have to count."""
-    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag_body.py", _NODE / "task_script.sh")
+    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "task_script.sh")
     return {path.as_posix(): hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16] for path in paths}
 
 

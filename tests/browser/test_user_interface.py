@@ -115,7 +115,7 @@ def test_graph_shows_the_workflow(airflow: AirflowApi, browser: WebDriver) -> No
     for node in l0_to_l1.nodes:
         visible(browser, By.CSS_SELECTOR, f".react-flow__node[data-id='{node.name}']")
     edges = browser.find_elements(By.CSS_SELECTOR, ".react-flow__edge")
-    assert len(edges) == sum(len(node.upstreams) for node in l0_to_l1.nodes)
+    assert len(edges) == sum(len(node.upstream_names) for node in l0_to_l1.nodes)
     keep_picture(browser, "airflow-graph")
 
 

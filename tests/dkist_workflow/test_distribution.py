@@ -47,7 +47,7 @@ def test_name_comes_from_metadata_and_not_from_the_import_name(tmp_path: Path) -
 
 
 def test_single_module_and_namespace_package_are_found(tmp_path: Path) -> None:
-    """Two distributions that share a namespace are told apart by their files."""
+    """Two distributions that share a namespace are distinguished by their files."""
     make_installed(tmp_path, "alpha", {"shared/alpha/__init__.py": ""})
     make_installed(tmp_path, "beta", {"shared/beta/__init__.py": "", "single.py": ""})
     assert probe("shared.alpha", tmp_path) == "alpha"
@@ -76,7 +76,7 @@ def test_package_inside_an_environment_inside_an_editable_project_is_not_the_pro
 
 
 def test_distribution_that_is_editable_is_found_for_real() -> None:
-    """The very distributions under test, as their environment installs them, are found."""
+    """The distributions under test are found as their environment installs them."""
     assert probe("dkist_workflow") == "dkist-workflow"
     assert probe("dkist_task") == "dkist-task"
 
@@ -90,8 +90,10 @@ def test_distribution_that_is_editable_is_found_for_real() -> None:
         ("..", "the package '..' cannot be imported"),
     ],
 )
-def test_package_of_no_distribution_is_told_with_what_to_do(tmp_path: Path, package: str, message: str) -> None:
-    """A package that merely lies in the working folder has no release to make environments from."""
+def test_package_of_no_distribution_is_an_error_that_says_what_to_do(
+    tmp_path: Path, package: str, message: str
+) -> None:
+    """A package that is only a folder here has no release that environments could be made from."""
     (tmp_path / "nowhere_installed").mkdir()
     (tmp_path / "nowhere_installed" / "__init__.py").touch()
     assert message in probe(package, tmp_path)

@@ -21,7 +21,7 @@ OPENTELEMETRY = {
 }
 ARRIVES = {"dkist-task": {"dkist-task"} | OPENTELEMETRY}
 ARRIVES["dkist-workflow"] = ARRIVES["dkist-task"] | {"dkist-workflow"}
-ARRIVES["dkist-airflow-node"] = ARRIVES["dkist-workflow"] | {"dkist-airflow-node", "pika"}
+ARRIVES["dkist-airflow-node"] = ARRIVES["dkist-workflow"] | {"dkist-airflow-node", "click", "pika"}
 ARRIVES["dkist-build-utils"] = ARRIVES["dkist-airflow-node"] | {"dkist-build-utils", "click", "packaging", "uv"}
 
 

@@ -226,7 +226,7 @@ def test_file_imports_airflow_and_the_standard_library_only() -> None:
             else []
         )
     }
-    assert at_import == {"airflow", "datetime", "logging", "typing"}
+    assert at_import == {"__future__", "airflow", "datetime", "logging", "typing"}
 
 
 def test_data_are_literals_and_the_script_holds_no_value() -> None:

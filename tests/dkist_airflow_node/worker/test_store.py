@@ -216,16 +216,6 @@ def test_a_relative_store_is_refused(
     assert "the environment store store is not an absolute path" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--keep-days", "-1"], ["--keep-days", "nan"], ["--keep-days", "ten"], ["--max-size", "20 apples"]]
-)
-def test_limits_that_are_none_are_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Wrong usage exits with status 2 and removes nothing."""
-    with pytest.raises(SystemExit, match="2"):
-        main(["environments", "prune", *arguments])
-    assert "is not a" in capsys.readouterr().err
-
-
 def test_a_task_of_another_lock_is_not_in_the_way(worker: Worker) -> None:
     """What one release uses says nothing about another."""
     assert worker.run().returncode == 0

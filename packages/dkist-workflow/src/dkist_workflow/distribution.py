@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec
@@ -12,22 +11,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from dkist_workflow.errors import WorkflowError
+from dkist_workflow.name import normalized_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@cache  # a package of many workflows asks for each, and reading every distribution's metadata takes a while
+@cache  # every workflow of a package asks, and reading the metadata of every distribution takes a while
 def distribution_of(package: str) -> str:
-    """
-    Return the normalised name of the distribution that installs a package.
+    """Return the normalised name of the distribution that installs a package.
 
-    The name is read from the metadata of what is installed (its list of files, or, where it is installed editable,
-    the project folder it points to), never guessed from the import name.
+    The name comes from installed metadata, not from the import name: from the list of installed files or, for an
+    editable installation, from the project folder that it points to.
 
     Parameters
     ----------
-    package
+    package : str
         The dotted name of an importable package or module.
 
     Raises
@@ -37,8 +36,8 @@ def distribution_of(package: str) -> str:
     """
     folders = _folders_of(package)
     installed = {name for name, dist in _distributions() if _installs(dist, folders)}
-    # A virtual environment may lie inside the project folder of an editable distribution, so what names the very
-    # files goes first.
+    # A virtual environment may lie inside the project folder of an editable distribution. So a distribution that
+    # lists the files goes before one whose project folder holds them.
     found = sorted(installed or _editable_candidates(folders))
     if not found:
         raise WorkflowError(
@@ -69,14 +68,15 @@ def _folders_of(package: str) -> tuple[Path, ...]:
 
 
 def _distributions() -> Iterator[tuple[str, Distribution]]:
+    """Yield every installed distribution with its normalised name."""
     for dist in distributions():
         name = dist.metadata["Name"]
-        if name:  # a half-removed distribution has none
-            yield re.sub(r"[-_.]+", "-", name).lower(), dist
+        if name:  # a distribution that was removed in part has none
+            yield normalized_name(name), dist
 
 
 def _installs(dist: Distribution, folders: tuple[Path, ...]) -> bool:
-    """Tell whether the list of installed files has one in the folders (or the very file)."""
+    """Return whether the list of installed files has one in the folders, or the file itself."""
     root = Path(str(dist.locate_file(""))).resolve()
     wanted = [folder.relative_to(root).as_posix() for folder in folders if folder.is_relative_to(root)]
     if not wanted:

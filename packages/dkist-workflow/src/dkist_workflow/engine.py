@@ -1,4 +1,4 @@
-"""The one place where a workflow reaches an engine without importing it."""
+"""How a workflow finds the installed engine without importing it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ GROUP = "dkist_workflow.engines"
 """The entry-point group under which a distribution registers an object with the methods of `Engine`."""
 
 WorkflowT_contra = TypeVar("WorkflowT_contra", contravariant=True)
-"""What an engine takes: `dkist_workflow.Workflow`, which imports this module."""
+"""The type that an engine takes: `dkist_workflow.Workflow`, which imports this module."""
 
 
 class Engine(Protocol[WorkflowT_contra]):
-    """What a distribution offers that turns workflows into an engine's own objects and files."""
+    """An object that turns workflows into an engine's own objects and files."""
 
     def load(self, workflow: WorkflowT_contra) -> Any:
         """Return the engine's own object for a workflow."""
 
     def export(self, workflow: WorkflowT_contra, folder: Path) -> Path:
-        """Write the engine's file for a workflow to a folder, made where it is missing; return its path."""
+        """Write the engine's file for a workflow into a folder, which is made if missing; return its path."""
 
 
 def installed_engine() -> Engine[Any]:
@@ -33,9 +33,9 @@ def installed_engine() -> Engine[Any]:
     Raises
     ------
     EngineNotInstalledError
-        None is.
+        No engine is installed.
     WorkflowError
-        More than one is.
+        More than one engine is installed.
     """
     found = entry_points(group=GROUP)
     if not found:

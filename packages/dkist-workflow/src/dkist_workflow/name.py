@@ -1,4 +1,4 @@
-"""What the engine accepts as the name of a workflow, a version or a task."""
+"""The names of workflows, versions, tasks, distributions and extras."""
 
 from __future__ import annotations
 
@@ -13,22 +13,37 @@ _ALLOWED = re.compile(r"[A-Za-z0-9_.-]+")
 _TEMPLATE_SUFFIXES = (".sh", ".bash")
 
 
-def check_name(value: object, *, what: str) -> str:
-    """
-    Return a name that Airflow accepts as it is.
+def normalized_name(name: str) -> str:
+    """Return the one spelling of the name of a distribution (PEP 503) or of an extra (PEP 685).
 
     Parameters
     ----------
-    value
+    name : str
+        The name in any spelling.
+
+    Examples
+    --------
+    >>> normalized_name("DKIST.Processing__VBI")
+    'dkist-processing-vbi'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def check_name(value: object, *, what: str) -> str:
+    """Return a name of a workflow, a version or a task that Airflow accepts as it is.
+
+    Parameters
+    ----------
+    value : object
         The name.
-    what
-        How a message calls it, for example ``workflow_version``.
+    what : str
+        What the error message calls it, for example ``workflow_version``.
 
     Raises
     ------
     WorkflowError
-        The name is no text, is empty or too long, holds another character than an ASCII letter, digit, ``_``,
-        ``.`` or ``-``, or ends as a shell script does (Airflow would take it for the name of a template file).
+        The name is not text, is empty or too long, holds another character than an ASCII letter, a digit, ``_``,
+        ``.`` or ``-``, or ends like a shell script (Airflow would read it as the name of a template file).
     """
     if not isinstance(value, str):
         raise WorkflowError(f"{what} must be text, not {value!r}")
@@ -40,6 +55,7 @@ def check_name(value: object, *, what: str) -> str:
         raise WorkflowError(f"{what} {value!r} has {len(value)} characters; Airflow accepts {MAXIMUM_LENGTH} at most")
     if value.endswith(_TEMPLATE_SUFFIXES):
         raise WorkflowError(
-            f"{what} {value!r} ends in '.sh' or '.bash': Airflow would take it for a template file; rename it"
+            f"{what} {value!r} ends in '.sh' or '.bash': Airflow would read it as the name of a template file; "
+            "rename it"
         )
-    return str.__str__(value)  # an enumeration's member, say, becomes the text that it is
+    return str.__str__(value)  # a member of an enumeration becomes plain text

@@ -6,12 +6,12 @@ from enum import StrEnum
 
 
 class ResourceQueue(StrEnum):
-    """A queue of the data centre, by the resources of the workers that consume it."""
+    """A queue of the data centre: the kind of worker that takes its tasks."""
 
     DEFAULT = "default"
     """Any worker."""
     HIGH_MEMORY = "high_memory"
-    """Workers with much memory."""
+    """Workers with a large memory."""
     MULTI_CORE = "multi_core"
     """Workers with many processors."""
     GPU = "gpu"
@@ -19,5 +19,5 @@ class ResourceQueue(StrEnum):
 
     @property
     def pool(self) -> str | None:
-        """The pool that bounds how many tasks of this queue run at once; None where there is no bound."""
+        """The pool that limits how many tasks of this queue run at once; None for no limit."""
         return None if self is ResourceQueue.DEFAULT else f"{self.value}_pool"

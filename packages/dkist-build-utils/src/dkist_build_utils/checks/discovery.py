@@ -61,9 +61,11 @@ def discover_workflows(workflow_package: ModuleType | str) -> Discovery:
     with contextlib.redirect_stdout(sys.stderr):
         for module in _public_modules(workflow_package, faults):
             for name, value in vars(module).items():
-                if isinstance(value, Workflow) and not name.startswith("_"):
-                    workflows[id(value)] = value
-                    places[id(value)].append(f"{module.__name__}.{name}")
+                if name.startswith("_"):
+                    continue
+                for place, workflow in _workflows_in(name, value):
+                    workflows[id(workflow)] = workflow
+                    places[id(workflow)].append(f"{module.__name__}.{place}")
     found = sorted(
         (FoundWorkflow(workflow, tuple(places[key])) for key, workflow in workflows.items()),
         key=lambda each: (each.workflow.dag_id, each.places),
@@ -78,6 +80,16 @@ def discover_workflows(workflow_package: ModuleType | str) -> Discovery:
             )
         )
     return Discovery(package, tuple(found), (*faults, *_shared_dag_ids(found)))
+
+
+def _workflows_in(name: str, value: object) -> Iterator[tuple[str, Workflow]]:
+    """Yield each workflow that a name is bound to, itself or in a tuple, list or dict, and how it is reached."""
+    if isinstance(value, Workflow):
+        yield name, value
+    elif isinstance(value, tuple | list):
+        yield from ((f"{name}[{place}]", each) for place, each in enumerate(value) if isinstance(each, Workflow))
+    elif isinstance(value, dict):
+        yield from ((f"{name}[{key!r}]", each) for key, each in value.items() if isinstance(each, Workflow))
 
 
 def _shared_dag_ids(found: list[FoundWorkflow]) -> Iterator[Fault]:

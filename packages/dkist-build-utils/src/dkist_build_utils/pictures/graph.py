@@ -20,8 +20,8 @@ def tree(workflow: Workflow) -> str:
     A task with several upstreams stands below the last of them to be listed, and is named in brackets below the others.
     """
     downstream = _downstream(workflow)
-    roots = [node for node in workflow.nodes if not node.upstreams]
-    remaining = {node.name: len(node.upstreams) for node in workflow.nodes}
+    roots = [node for node in workflow.nodes if not node.upstream_names]
+    remaining = {node.name: len(node.upstream_names) for node in workflow.nodes}
     lines = [f"{workflow.workflow_name} {workflow.workflow_version}"]
     # Without recursion: a chain of tasks may be longer than Python's stack is deep.
     pending = [(node, "", number == len(roots)) for number, node in enumerate(roots, start=1)][::-1]
