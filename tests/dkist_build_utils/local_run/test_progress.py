@@ -36,15 +36,13 @@ class Terminal:
         self._main, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen(
-            local.command(*options),
+            # A terminal that controls the command: its Ctrl-C is a signal to the whole foreground group.
+            ["setsid", "--ctty", *local.command(*options)],
             env=local.environ | {"TERM": "xterm"},
             cwd=local.folder,
             stdin=child,
             stdout=child,
             stderr=child,
-            start_new_session=True,
-            # A terminal that controls the command: its Ctrl-C is a signal to the whole foreground group.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(child)
 

@@ -162,3 +162,26 @@ def test_output_of_every_kind_reaches_the_log(local: Local) -> None:
     assert b"10 %" not in log
     assert log.count(b"x") >= 1_000_000
     assert b"no end" in log
+
+
+def test_parameters_reach_the_tasks_and_a_change_runs_them_again(local: Local) -> None:
+    """A parameter is checked, travels as data, and another value is a reason to run."""
+    flow = FLOW.replace("import Workflow", "import Parameter, Workflow").replace(
+        '"1.0.0")', '"1.0.0", parameters=[Parameter("bins", int, 4, minimum=1), Parameter("name", str, "a")])'
+    )
+    local.write("class Left(Tallied):\n    def work(self): tally(os.environ['DKIST_PARAMETERS'])\n", flow=flow)
+    assert local.run("--parameter", "bins=8").returncode == 0
+    assert [json.loads(line) for line in local.tally if line.startswith("{")] == [{"bins": 8, "name": "a"}]
+    assert set(local.plan("--parameter", "bins=8").values()) != set(local.plan().values())
+    assert local.plan()["Parse"] == "run: parameters changed"
+    assert "'bins'" in local.run("--parameter", "bins=0").stderr
+    assert "no parameter 'size'; it has bins, name" in local.run("--parameter", "size=1").stderr
+    assert local.run("--parameter", "bins").returncode == 2
+
+
+def test_a_class_under_several_names(local: Local) -> None:
+    """A task with a name of its own is run, logged and journaled under it."""
+    flow = FLOW + "main.add_node(Parse, upstreams=Join, name='ParseAgain')\n"
+    local.write(flow=flow)
+    assert local.states()["ParseAgain"] == "success"
+    assert (local.run_folder / "logs" / "ParseAgain-1.log").exists()

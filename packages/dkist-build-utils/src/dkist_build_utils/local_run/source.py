@@ -84,14 +84,15 @@ def local_workflow(workflow: Workflow, parameters: Mapping[str, object] | None =
 
 def _parameter_values(workflow: Workflow, given: Mapping[str, object]) -> dict[str, Any]:
     """Return a value for each parameter that a workflow declares."""
-    declared = {parameter.name: parameter for parameter in getattr(workflow, "parameters", ())}
+    declared = {parameter.name: parameter for parameter in workflow.parameters}
     for name in given:
         if name not in declared:
             known = f"it has {', '.join(declared)}" if declared else "it declares none"
             raise BuildError(f"workflow {workflow.workflow_name!r} has no parameter {name!r}; {known}")
     values = {name: parameter.default for name, parameter in declared.items()}
     for name, value in given.items():
-        values[name] = declared[name].value_from(value) if isinstance(value, str) else declared[name].check(value)
+        parameter = declared[name]
+        values[name] = parameter.value_from(value) if isinstance(value, str) else parameter.check(value)
     return values
 
 
