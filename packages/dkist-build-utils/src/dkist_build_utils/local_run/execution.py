@@ -15,7 +15,7 @@ from dkist_build_utils.local_run.attempt import Attempt
 from dkist_build_utils.local_run.ending import Ending
 from dkist_build_utils.local_run.plan import RUN, LocalTask
 from dkist_build_utils.local_run.process import AttemptFiles, AttemptProcess
-from dkist_build_utils.local_run.summary import TaskSummary
+from dkist_build_utils.local_run.summary import summary_of_attempt, summary_of_step, summary_without_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dkist_build_utils.local_run.journal import Journal
     from dkist_build_utils.local_run.plan import Step
     from dkist_build_utils.local_run.progress import Progress
+    from dkist_build_utils.local_run.summary import TaskSummary
 
     StartProcess = Callable[[str, AttemptFiles, LocalTask, int], AttemptProcess]
     """Starts the process of an attempt, given its key, its files, the task and the number of the try."""
@@ -152,24 +153,12 @@ class Execution:
         for name, step in self._steps.items():
             attempt = self._journal.record.last.get(name)
             if step.action != RUN:
-                state = {"keep": "kept", "leave": "left"}[step.action]
-                yield TaskSummary(name, state, reason=step.reason)
+                yield summary_of_step(step)
             elif attempt is None or not self._tries[name]:
-                upstream = self._blocked.get(name)
-                reason = f"upstream {upstream} failed" if upstream else "the run was stopped before"
-                yield TaskSummary(name, "upstream failed" if upstream else "not run", reason=reason)
+                yield summary_without_attempt(name, self._blocked.get(name))
             else:
-                yield TaskSummary(
-                    name,
-                    attempt.result,
-                    seconds=attempt.seconds,
-                    peak_memory_bytes=attempt.peak_memory_bytes,
-                    cpu_seconds=attempt.cpu_seconds,
-                    tries=self._tries[name],
-                    reason=attempt.reason,
-                    error_type=attempt.error_type,
-                    log=AttemptFiles.of(self._folder, name, attempt.try_number).log,
-                )
+                log = AttemptFiles.of(self._folder, name, attempt.try_number).log
+                yield summary_of_attempt(attempt, self._tries[name], log)
 
     def _is_going_on(self) -> bool:
         if self._interruption.count:
@@ -221,19 +210,16 @@ class Execution:
 
     def _hear_guard(self) -> None:
         message = self._guard.receive()
+        running = self._running.pop(message.get("ended") or message["failed"])
+        for descriptor in running.process.readers:
+            self._selector.unregister(descriptor)
         if "ended" in message:
-            running = self._running.pop(message["ended"])
-            for descriptor in running.process.readers:
-                self._selector.unregister(descriptor)
             ending = running.process.finish(message["status"])
             attempt = running.attempt(ending, message["peak_memory_bytes"], message["cpu_seconds"])
-            self._ended.append((running, attempt))
-        elif "failed" in message:
-            running = self._running.pop(message["failed"])
-            for descriptor in running.process.readers:
-                self._selector.unregister(descriptor)
+        else:
             running.process.close()
-            self._ended.append((running, running.attempt(Ending("error", message["reason"]), None, None)))
+            attempt = running.attempt(Ending("error", message["reason"]), None, None)
+        self._ended.append((running, attempt))
 
     def _hear_signals(self) -> None:
         name = self._interruption.receive()

@@ -75,9 +75,9 @@ class Guard:
         """Ask a process, and all that it started, to end within the grace."""
         self._send(stop=key)
 
-    def kill(self, key: str | None = None) -> None:
-        """Kill a process, or all of them, at once."""
-        self._send(kill=key)
+    def kill(self) -> None:
+        """Kill everything at once."""
+        self._send(kill=True)
 
     def receive(self) -> dict[str, Any]:
         """

@@ -12,7 +12,7 @@ From the command:
   in a session of its own, with these variables besides those of this program;
 - ``{"stop": key}``: SIGTERM to the process and all that it started, also when it has ended itself; SIGKILL to what is
   left after `GRACE_SECONDS`;
-- ``{"kill": key}``: SIGKILL at once; with the key null to all.
+- ``{"kill": true}``: SIGKILL to everything at once.
 
 To the command:
 
@@ -140,10 +140,8 @@ class Guardian:
             self.start(message["start"], message["command"], message["environ"], descriptors)
         elif "stop" in message:
             self.stop(self.children.get(message["stop"]))
-        elif message["kill"] is None:
+        else:
             self.kill_all_time = 0.0
-        elif message["kill"] in self.children:
-            self.children[message["kill"]].kill_time = 0.0
         for descriptor in descriptors:
             os.close(descriptor)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -71,8 +72,13 @@ class PlainProgress(Progress):
 
     def say(self, text: str) -> None:
         """Write a line."""
-        self.stream.write(f"{time.strftime('%H:%M:%S')} {printable(text)}\n")
-        self.stream.flush()
+        self._write(f"{time.strftime('%H:%M:%S')} {printable(text)}\n")
+
+    def _write(self, text: str) -> None:
+        """Write a text; a terminal that was closed must not end what has to be brought to its end."""
+        with suppress(OSError):
+            self.stream.write(text)
+            self.stream.flush()
 
 
 class LiveProgress(PlainProgress):
@@ -125,11 +131,10 @@ class LiveProgress(PlainProgress):
     def finish(self) -> None:
         """Take the lines away."""
         self._erase()
-        self.stream.flush()
 
     def _erase(self) -> None:
         if self._drawn:
-            self.stream.write(f"\r\x1b[{self._drawn}A\x1b[J")
+            self._write(f"\r\x1b[{self._drawn}A\x1b[J")
             self._drawn = 0
 
     def _draw(self) -> None:
@@ -145,8 +150,7 @@ class LiveProgress(PlainProgress):
             lines = [*lines[: rows - 1], f"  and {len(lines) - rows + 1} more"]
         lines.append(f"  {self._done} of {self._total} done, {len(self._running)} running")
         # Without wrapping, a line is a row however wide its characters are.
-        self.stream.write(NO_WRAP + "".join(f"{CLEAR_LINE}{line}\n" for line in lines) + WRAP)
-        self.stream.flush()
+        self._write(NO_WRAP + "".join(f"{CLEAR_LINE}{line}\n" for line in lines) + WRAP)
         self._drawn = len(lines)
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dkist_build_utils.local_run.plan import KEEP, LEAVE
+
+if TYPE_CHECKING:
+    from dkist_build_utils.local_run.attempt import Attempt
+    from dkist_build_utils.local_run.plan import Step
 
 DONE_STATES = ("success", "skip", "kept", "left")
 
@@ -76,6 +82,33 @@ class RunSummary:
         """Return the same for machines."""
         members = {"is_done": self.is_done, **asdict(self)}
         return {name: _plain(value) for name, value in members.items()}
+
+
+def summary_of_step(step: Step) -> TaskSummary:
+    """Return what became of a task that was not to run."""
+    return TaskSummary(step.task.name, {KEEP: "kept", LEAVE: "left"}[step.action], reason=step.reason)
+
+
+def summary_without_attempt(name: str, failed_upstream: str | None) -> TaskSummary:
+    """Return what became of a task that was to run and did not begin."""
+    if failed_upstream is None:
+        return TaskSummary(name, "not run", reason="the run was stopped before")
+    return TaskSummary(name, "upstream failed", reason=f"upstream {failed_upstream} failed")
+
+
+def summary_of_attempt(attempt: Attempt, tries: int, log: Path) -> TaskSummary:
+    """Return what became of a task by its last attempt."""
+    return TaskSummary(
+        attempt.task,
+        attempt.result,
+        seconds=attempt.seconds,
+        peak_memory_bytes=attempt.peak_memory_bytes,
+        cpu_seconds=attempt.cpu_seconds,
+        tries=tries,
+        reason=attempt.reason,
+        error_type=attempt.error_type,
+        log=log,
+    )
 
 
 def _plain(value: Any) -> Any:
