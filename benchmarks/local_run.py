@@ -1,5 +1,4 @@
-"""
-What ``dkist-build run`` adds to a task: 200 tasks that do nothing, beside ``make -j2`` on the same launcher commands.
+"""What ``dkist-build run`` adds to a task: 200 tasks that do nothing, beside ``make -j2`` on the same commands.
 
 Both run two at a time, with the same variables and a log file for each task. What ``make`` takes is the launcher alone.
 """

@@ -24,6 +24,7 @@ from dkist_workflow import Workflow
 from harness.airflow import PrivateAirflow
 from harness.airflow_environment import airflow_environment
 from harness.rabbitmq import PrivateRabbitMQ
+from tests.dkist_airflow_node.worker.runner_host import RunnerHost
 from tests.dkist_airflow_node.worker.worker import PYTHON, Worker
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
@@ -121,7 +122,7 @@ def is_of_dag(message: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Worker:
     """Return a worker host with a release of the instrument package."""
-    worker = Worker(tmp_path_factory.mktemp("worker"))
+    worker = RunnerHost(tmp_path_factory.mktemp("worker"))
     worker.release(INSTRUMENT)
     return worker
 

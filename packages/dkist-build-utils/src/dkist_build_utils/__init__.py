@@ -7,7 +7,7 @@ from dkist_build_utils.checks import Validation, validate_workflows
 from dkist_build_utils.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
 from dkist_build_utils.errors import BuildError, Fault, FaultsError
 from dkist_build_utils.local_run import RunSummary, TaskSummary, run_workflow
-from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, tree
+from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import Change, Manifest, Release, archive, differences, export, find_release
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "named_workflows",
     "render_timeline",
     "run_workflow",
+    "svg",
     "tree",
     "undeploy",
     "validate_workflows",

@@ -1,5 +1,4 @@
-"""
-Fixtures for the tests of an instrument package.
+"""Fixtures for the tests of an instrument package.
 
 Put ``pytest_plugins = ["dkist_build_utils.testing"]`` into the top ``conftest.py``. Nothing else imports this module:
 this distribution does not require pytest.

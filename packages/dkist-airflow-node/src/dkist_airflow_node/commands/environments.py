@@ -95,7 +95,7 @@ def prebuild_command(folder: Path) -> int:
     for number, environment in enumerate(needed, start=1):
         _say(f"[{number}/{len(needed)}] {environment.origin}, Python {environment.python}")
         begin = time.monotonic()
-        if build_environment(environment):
+        if build_environment(environment, _say):
             _say(f"[{number}/{len(needed)}] ready after {time.monotonic() - begin:.1f} s")
         else:
             failed += 1

@@ -95,6 +95,7 @@ def _store_process(pid: int) -> StoreProcess:
 
     workflow = "_".join(filter(None, (text(b"DKIST_WORKFLOW_NAME"), text(b"DKIST_WORKFLOW_VERSION"))))
     command = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+    command = command.partition(b"\n")[0]  # a runner's holds its whole text
     return StoreProcess(
         pid=pid,
         command=command.decode(errors="replace"),

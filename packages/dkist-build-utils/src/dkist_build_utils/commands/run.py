@@ -59,8 +59,7 @@ def run_command(
     parameters: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """
-    Run a workflow of PACKAGE on this machine, without Airflow.
+    """Run a workflow of PACKAGE on this machine, without Airflow.
 
     Each task is a process of its own: in this environment, or with --locked in the environment that its lock in the
     exported release describes. A release folder in place of PACKAGE is always run locked.

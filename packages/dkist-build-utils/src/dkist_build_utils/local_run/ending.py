@@ -50,8 +50,7 @@ def read_outcome(path: Path) -> dict[str, Any]:
 
 
 def ending_of(status: int, outcome: dict[str, Any], stop: tuple[str, str] | None, last_line: str) -> Ending:
-    """
-    Return how an attempt ended.
+    """Return how an attempt ended.
 
     Parameters
     ----------

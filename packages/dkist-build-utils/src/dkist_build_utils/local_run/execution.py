@@ -63,8 +63,7 @@ class Running:
 
 
 class Execution:
-    """
-    One command's run of the steps of a plan.
+    """One command's run of the steps of a plan.
 
     Parameters
     ----------
@@ -122,8 +121,7 @@ class Execution:
         self._ended: list[tuple[Running, Attempt]] = []
 
     def run(self) -> None:
-        """
-        Run everything that can be run.
+        """Run everything that can be run.
 
         Raises
         ------

@@ -26,8 +26,7 @@ class GuardError(BuildError):
 
 
 class Guard:
-    """
-    A guardian process and the socket to it.
+    """A guardian process and the socket to it.
 
     Parameters
     ----------
@@ -80,8 +79,7 @@ class Guard:
         self._send(kill=True)
 
     def receive(self) -> dict[str, Any]:
-        """
-        Return the next message of the guardian.
+        """Return the next message of the guardian.
 
         Raises
         ------

@@ -1,5 +1,4 @@
-"""
-Start the processes of tasks and leave none behind: a program of its own, standard library only, Linux.
+"""Start the processes of tasks and leave none behind: a program of its own, standard library only, Linux.
 
 ``python -I -S guardian.py LOCK_FILE COMMAND_PID``
 

@@ -11,8 +11,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """
-    Counts the signals that ask for the end, and can be waited for.
+    """Counts the signals that ask for the end, and can be waited for.
 
     Within its block the signals do nothing else. In a thread other than the main one none is seen.
     """

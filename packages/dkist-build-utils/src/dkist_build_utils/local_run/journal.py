@@ -69,8 +69,7 @@ class Record:
 
 
 class Journal:
-    """
-    The journal of a run folder, held against every other command for as long as it is open.
+    """The journal of a run folder, held against every other command for as long as it is open.
 
     Parameters
     ----------
@@ -114,8 +113,7 @@ class Journal:
         os.close(self._lock)
 
     def append(self, attempts: Iterable[Attempt]) -> None:
-        """
-        Write attempts to the disk, all or none of them.
+        """Write attempts to the disk, all or none of them.
 
         Raises
         ------
@@ -215,8 +213,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 
 def read_record(folder: Path, identity: RunIdentity) -> Record:
-    """
-    Return what the journal of a folder says; an empty record where there is none.
+    """Return what the journal of a folder says; an empty record where there is none.
 
     Raises
     ------

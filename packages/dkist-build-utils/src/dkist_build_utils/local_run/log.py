@@ -19,8 +19,7 @@ TAIL_BYTES = 16_384
 
 
 class AttemptLog:
-    """
-    A file that takes the output of a process line by line.
+    """A file that takes the output of a process line by line.
 
     Records become a readable line. Of a progress bar, which rewrites its line, the last state is kept.
 

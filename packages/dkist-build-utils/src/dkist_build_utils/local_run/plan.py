@@ -68,8 +68,7 @@ class Selection:
         only: Collection[str] = (),
         fresh: bool = False,
     ) -> Self:
-        """
-        Return what the options of the command ask for.
+        """Return what the options of the command ask for.
 
         Parameters
         ----------
@@ -111,8 +110,7 @@ class Step:
 
 
 def plan(tasks: Iterable[LocalTask], record: Record, selection: Selection) -> tuple[Step, ...]:
-    """
-    Return a step for each task, in their order.
+    """Return a step for each task, in their order.
 
     Parameters
     ----------

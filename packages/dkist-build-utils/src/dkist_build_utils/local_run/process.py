@@ -43,8 +43,7 @@ class AttemptFiles:
 
 
 class AttemptProcess:
-    """
-    A process that runs one attempt by the launcher of this environment.
+    """A process that runs one attempt by the launcher of this environment.
 
     Parameters
     ----------

@@ -25,8 +25,7 @@ def is_release(folder: Path) -> bool:
 def workflow_of_release(
     folder: Path, name: str | None = None, parameters: Mapping[str, object] | None = None
 ) -> LocalWorkflow:
-    """
-    Return the workflow of a release folder, or the one of a name where it holds several.
+    """Return the workflow of a release folder, or the one of a name where it holds several.
 
     What runs is what its DAG file says: the tasks, their locks, and the runner whose text is in it.
 

@@ -56,8 +56,7 @@ class LocalRun:
         return plan(self.workflow.tasks, read_record(self.folder, self.identity), selection)
 
     def execute(self, selection: Selection, *, jobs: int | None = None, progress: Progress | None = None) -> RunSummary:
-        """
-        Run what the selection asks for and return what came of it.
+        """Run what the selection asks for and return what came of it.
 
         Parameters
         ----------
@@ -162,8 +161,7 @@ def run_workflow(
     parameters: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> RunSummary:
-    """
-    Run a workflow on this machine, each task in a process of its own, and return what came of it.
+    """Run a workflow on this machine, each task in a process of its own, and return what came of it.
 
     What is done already in the run folder is kept.
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 
 class RunnerProcess(AttemptProcess):
-    """
-    A runner that runs one attempt.
+    """A runner that runs one attempt.
 
     Parameters
     ----------

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 def workflow_of_package(package: ModuleType | str, name: str | None = None) -> Workflow:
-    """
-    Return the workflow of a package, or the one of a name where it holds several.
+    """Return the workflow of a package, or the one of a name where it holds several.
 
     Raises
     ------
@@ -41,8 +40,7 @@ def workflow_of_package(package: ModuleType | str, name: str | None = None) -> W
 
 
 def local_workflow(workflow: Workflow, parameters: Mapping[str, object] | None = None) -> LocalWorkflow:
-    """
-    Return a workflow as this environment runs it.
+    """Return a workflow as this environment runs it.
 
     Parameters
     ----------
