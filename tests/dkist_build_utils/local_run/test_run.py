@@ -185,3 +185,25 @@ def test_a_class_under_several_names(local: Local) -> None:
     local.write(flow=flow)
     assert local.states()["ParseAgain"] == "success"
     assert (local.run_folder / "logs" / "ParseAgain-1.log").exists()
+
+
+def test_skip_lets_the_tasks_downstream_run(local: Local) -> None:
+    """A task with nothing to do is skipped, says why, is not tried again and holds up nobody."""
+    local.write(
+        "from dkist_task import TaskSkipped\nclass Left(Tallied):\n    retries = 2\n"
+        "    def work(self): raise TaskSkipped('no polarimetric data')\n"
+    )
+    summary = local.summary()
+    left = next(task for task in summary["tasks"] if task["name"] == "Left")
+    assert (left["state"], left["reason"], left["tries"]) == ("skip", "no polarimetric data", 1)
+    assert summary["is_done"]
+    assert "end Join" in local.tally
+    assert local.plan()["Left"].startswith("keep: skip")
+
+
+def test_exit_behind_the_launcher_s_back_is_no_success(local: Local) -> None:
+    """A process that ends with status 0 and says nothing has failed."""
+    local.write("class Left(Tallied):\n    def work(self): os._exit(0)\n")
+    left = next(task for task in local.summary()["tasks"] if task["name"] == "Left")
+    assert left["state"] == "failure"
+    assert "without saying how" in left["reason"]

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from dkist_airflow_node.commands.cli import main
 from dkist_airflow_node.commands.size import size_from_text, size_text
-from dkist_airflow_node.commands.table import table
+from dkist_airflow_node.commands.text_table import table
 
 __all__ = ["main", "size_from_text", "size_text", "table"]

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from dkist_airflow_node.commands.size import size_from_text, size_text
-from dkist_airflow_node.commands.table import table
+from dkist_airflow_node.commands.text_table import table
 from dkist_airflow_node.worker import (
     Environment,
     build_environment,

@@ -1,5 +1,4 @@
-"""
-A workflow as an Airflow DAG: each task runs in a Python environment of its own.
+"""A workflow as an Airflow DAG: each task runs in a Python environment of its own.
 
 The text of this module is the fixed part of every exported DAG file, which goes on with the workflow's data and the
 text of the runner. It imports Airflow and the standard library only, and works on every Airflow 3. The operator starts
@@ -54,8 +53,7 @@ NAMES = {"error": "TaskNotStarted", "timeout": "TaskTimedOut", "cancellation": "
 
 
 class DkistTask(BaseOperator):
-    """
-    Run a task in its own environment through the runner, and report to Airflow how it ended.
+    """Run a task in its own environment through the runner, and report to Airflow how it ended.
 
     Parameters
     ----------
@@ -115,8 +113,7 @@ class DkistTask(BaseOperator):
 
 
 class Conversation:
-    """
-    One runner: the commands it gets, what it writes, and how the task ended by its word.
+    """One runner: the commands it gets, what it writes, and how the task ended by its word.
 
     Threads read and write, since Airflow interrupts the main thread anywhere: in the middle of a line, say.
     """

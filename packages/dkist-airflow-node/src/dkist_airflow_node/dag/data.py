@@ -50,8 +50,7 @@ class DagData:
 def dag_data(
     workflow: Workflow, *, locks: Mapping[tuple[str, ...], Lock] | None = None, python: str | None = None
 ) -> DagData:
-    """
-    Return a workflow as plain values.
+    """Return a workflow as plain values.
 
     Parameters
     ----------

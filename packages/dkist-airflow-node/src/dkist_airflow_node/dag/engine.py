@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 
 def load(workflow: Workflow) -> DAG:
-    """
-    Return the workflow as an Airflow DAG, equal to the one in its exported file.
+    """Return the workflow as an Airflow DAG, equal to the one in its exported file.
 
     Raises
     ------
@@ -39,8 +38,7 @@ def load(workflow: Workflow) -> DAG:
 
 
 def export(workflow: Workflow, folder: Path) -> Path:
-    """
-    Write the workflow's DAG file without locks; return its path, ``<dag_id>.py`` in the folder.
+    """Write the workflow's DAG file without locks; return its path, ``<dag_id>.py`` in the folder.
 
     A reader sees the file that was there or the new one, never half of it.
 

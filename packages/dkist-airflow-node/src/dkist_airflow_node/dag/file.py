@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def render_dag_file(
     workflow: Workflow, *, locks: Mapping[tuple[str, ...], Lock] | None = None, python: str | None = None
 ) -> bytes:
-    """
-    Return the DAG file of a workflow: the same bytes for the same workflow, locks and Python.
+    """Return the DAG file of a workflow: the same bytes for the same workflow, locks and Python.
 
     Parameters and errors are those of `dkist_airflow_node.dag.data.dag_data`.
     """

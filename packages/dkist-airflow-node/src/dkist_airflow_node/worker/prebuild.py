@@ -38,8 +38,7 @@ class NeededEnvironment:
 
 
 def needed_environments(release_folder: Path) -> list[NeededEnvironment]:
-    """
-    Return what the DAG files of a release folder need, each environment once.
+    """Return what the DAG files of a release folder need, each environment once.
 
     The files are read, not run: this host may be without Airflow.
 
@@ -61,8 +60,7 @@ def needed_environments(release_folder: Path) -> list[NeededEnvironment]:
 
 
 def build_environment(needed: NeededEnvironment, say: Callable[[str], None]) -> bool:
-    """
-    Build an environment if it is missing; return whether it is there now.
+    """Build an environment if it is missing; return whether it is there now.
 
     Parameters
     ----------

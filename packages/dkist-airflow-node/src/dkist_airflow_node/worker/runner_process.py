@@ -70,8 +70,7 @@ def runner_text() -> str:
 def start_runner(
     request: Mapping[str, Any], *, env: Mapping[str, str], cwd: Path | None = None, text: str | None = None
 ) -> subprocess.Popen[bytes]:
-    """
-    Start the runner, with pipes for all three streams.
+    """Start the runner, with pipes for all three streams.
 
     Parameters
     ----------
@@ -110,8 +109,7 @@ def run_runner(
     attempt: str | None = None,
     text: str | None = None,
 ) -> RunnerResult:
-    """
-    Run or roll back a task, or build its environment. It ends when this process does.
+    """Run or roll back a task, or build its environment. It ends when this process does.
 
     Parameters
     ----------

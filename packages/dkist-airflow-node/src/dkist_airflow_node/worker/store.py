@@ -52,8 +52,7 @@ class Environment:
 
 
 def store_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """
-    Return the folder of the environment store, as the runner finds it.
+    """Return the folder of the environment store, as the runner finds it.
 
     Raises
     ------
@@ -77,8 +76,7 @@ def environments(store: Path) -> list[Environment]:
 def prunable_environments(
     found: list[Environment], *, keep: timedelta | None, max_size: int | None, now: datetime
 ) -> list[Environment]:
-    """
-    Return which of a store's environments go: none that is in use, and the longest unused first.
+    """Return which of a store's environments go: none that is in use, and the longest unused first.
 
     Parameters
     ----------
@@ -103,8 +101,7 @@ def prunable_environments(
 
 
 def remove_environment(environment: Environment) -> bool:
-    """
-    Remove an environment, unless a task uses it or has used it since it was looked at.
+    """Remove an environment, unless a task uses it or has used it since it was looked at.
 
     The environment's lock is held for it, as for a build: a task that starts meanwhile waits, and builds it again.
 

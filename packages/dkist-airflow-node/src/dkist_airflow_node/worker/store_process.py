@@ -31,8 +31,7 @@ class StoreProcess:
 
 
 def processes_by_environment(locks: Mapping[Path, Path]) -> dict[Path, tuple[StoreProcess, ...]]:
-    """
-    Return the processes that use each environment.
+    """Return the processes that use each environment.
 
     A process uses an environment if it has the environment's lock file open, was started with it as ``VIRTUAL_ENV``,
     works in its folder, or runs or maps a file of it. Only root sees the processes of other users, but a store belongs

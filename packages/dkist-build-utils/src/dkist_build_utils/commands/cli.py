@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dkist_airflow_node.commands import table
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.run import run_command
-from dkist_build_utils.commands.table import table
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import archive, export, replace_file

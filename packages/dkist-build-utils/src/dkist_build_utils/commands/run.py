@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dkist_build_utils.commands.table import table
+from dkist_airflow_node.commands import table
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.local_run import (
     LocalRun,

@@ -66,8 +66,8 @@ def ending_of(status: int, outcome: dict[str, Any], stop: tuple[str, str] | None
     code = os.waitstatus_to_exitcode(status)
     told = _told(outcome)
     known = replace(told, exit_status=code) if code >= 0 else replace(told, signal=_signal_name(-code))
-    if code == 0 and (told.result in {"success", "skip"} or not outcome):
-        return replace(known, result=told.result or "success")  # an old launcher writes no outcome
+    if code == 0 and told.result in {"success", "skip"}:
+        return known
     if stop is not None:
         return replace(known, result=stop[0], reason=stop[1])
     if code == UNUSABLE_REQUEST:
