@@ -72,10 +72,10 @@ def test_kills_at_random_moments(local: Local) -> None:
     chance = random.Random(12)
     journaled: set[str] = set()
     kills = 0
-    for _ in range(40):
+    for _ in range(10):
         command = local.start("--jobs", "2", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         with suppress(subprocess.TimeoutExpired):
-            command.wait(chance.uniform(0.2, 2.5))
+            command.wait(chance.uniform(0.5, 4))
         if command.returncode is not None:
             assert command.returncode == 0
             break
@@ -85,7 +85,8 @@ def test_kills_at_random_moments(local: Local) -> None:
         done = set(local.plan_names("keep"))
         assert journaled <= done
         journaled = done
-    assert local.states() == dict.fromkeys(names, "kept")
+    assert set(local.states().values()) <= {"kept", "success"}
+    assert ends(local.tally).keys() == set(names)
     again = {name: count for name, count in ends(local.tally).items() if count > 1}
     # A task may have ended in the moment between its end and its line: at most one for each job and kill.
     assert sum(count - 1 for count in again.values()) <= 2 * kills

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dkist_airflow_node.commands import table
+from dkist_airflow_node.commands import size_text, table
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.local_run import (
     LocalRun,
@@ -141,7 +141,7 @@ def _show_summary(summary: RunSummary) -> None:
 
 
 def _row(task: TaskSummary) -> tuple[str, ...]:
-    memory = "-" if task.peak_memory_bytes is None else f"{task.peak_memory_bytes / 2**20:.0f} MiB"
+    memory = "-" if task.peak_memory_bytes is None else size_text(task.peak_memory_bytes)
     seconds = "-" if task.seconds is None else f"{task.seconds:.1f}"
     why = " ".join((task.reason or "").split())
     return (task.name, task.state, seconds, memory, str(task.tries or "-"), why if len(why) <= 100 else f"{why[:99]}…")

@@ -54,13 +54,13 @@ def ending_of(status: int, outcome: dict[str, Any], stop: tuple[str, str] | None
 
     Parameters
     ----------
-    status
+    status : int
         As ``wait`` gives it.
-    outcome
+    outcome : mapping
         What the launcher or the runner wrote; empty where it could not.
-    stop
+    stop : tuple of str
         Why the command asked for the end (``timeout`` or ``cancellation``) and in which words; None where it did not.
-    last_line
+    last_line : str
         The last line of the log, for where nothing else says why.
     """
     code = os.waitstatus_to_exitcode(status)

@@ -67,21 +67,21 @@ class Execution:
 
     Parameters
     ----------
-    steps
+    steps : collection of Step
         What happens to each task; every task comes after its upstreams.
-    folder
+    folder : Path
         The run folder.
-    journal
+    journal : Journal
         Where each end is written before anything follows from it.
-    guard
+    guard : Guard
         What starts processes and says when they end.
-    start_process
+    start_process : callable
         Starts the process of an attempt, given its key, its files, the task and the try.
-    jobs
+    jobs : int
         How many tasks run at once.
-    progress
+    progress : Progress
         Who is told of what happens.
-    interruption
+    interruption : Interruption
         The signals that came.
     """
 

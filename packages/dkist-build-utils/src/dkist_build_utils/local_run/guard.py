@@ -30,9 +30,9 @@ class Guard:
 
     Parameters
     ----------
-    lock_file
+    lock_file : Path
         What the guardian holds a lock on for as long as any process of a task is left.
-    environ
+    environ : mapping
         The variables that every process gets.
     """
 

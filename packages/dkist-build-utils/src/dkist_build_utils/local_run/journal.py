@@ -73,9 +73,9 @@ class Journal:
 
     Parameters
     ----------
-    folder
+    folder : Path
         The run folder; made where it is missing.
-    identity
+    identity : RunIdentity
         What the folder has to belong to.
 
     Raises

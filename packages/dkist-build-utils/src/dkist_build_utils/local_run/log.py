@@ -25,7 +25,7 @@ class AttemptLog:
 
     Parameters
     ----------
-    path
+    path : Path
         The file; replaced where it is there.
     """
 

@@ -72,15 +72,15 @@ class Selection:
 
         Parameters
         ----------
-        tasks
+        tasks : collection of LocalTask
             All of the workflow's.
-        start
+        start : str, optional
             This task and all downstream of it run again.
-        until
+        until : str, optional
             Nothing runs but this task and all upstream of it.
-        only
+        only : collection of str, optional
             Nothing runs but these, and they do.
-        fresh
+        fresh : bool, optional
             Everything runs again.
 
         Raises
@@ -114,11 +114,11 @@ def plan(tasks: Iterable[LocalTask], record: Record, selection: Selection) -> tu
 
     Parameters
     ----------
-    tasks
+    tasks : collection of LocalTask
         Every task comes after its upstreams.
-    record
+    record : Record
         What the journal says.
-    selection
+    selection : Selection
         What was asked for.
     """
     steps: dict[str, Step] = {}

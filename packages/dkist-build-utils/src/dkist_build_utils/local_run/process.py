@@ -47,13 +47,13 @@ class AttemptProcess:
 
     Parameters
     ----------
-    guard
+    guard : Guard
         What starts it.
-    key
+    key : str
         What names it to the guard.
-    files
+    files : AttemptFiles
         Where it leaves what is known of it.
-    variables
+    variables : mapping
         Its variables besides those that every process of the guard gets.
     """
 

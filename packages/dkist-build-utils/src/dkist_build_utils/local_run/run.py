@@ -60,11 +60,11 @@ class LocalRun:
 
         Parameters
         ----------
-        selection
+        selection : Selection
             The part of the workflow to run.
-        jobs
+        jobs : int, optional
             How many tasks run at once; as many as there are processors if not given.
-        progress
+        progress : Progress, optional
             Who is told of what happens.
 
         Raises
@@ -167,25 +167,25 @@ def run_workflow(
 
     Parameters
     ----------
-    workflow
+    workflow : Workflow
         The workflow; its tasks are imported by name in other processes.
-    recipe_run_id
+    recipe_run_id : int
         The recipe run, 1 or more.
-    folder
+    folder : Path, optional
         The run folder; `default_folder` if not given.
-    start
+    start : str, optional
         This task and all downstream of it run again.
-    until
+    until : str, optional
         Nothing runs but this task and all upstream of it.
-    only
+    only : collection of str, optional
         Nothing runs but these, and they do.
-    fresh
+    fresh : bool, optional
         Everything runs again.
-    jobs
+    jobs : int, optional
         How many tasks run at once; as many as there are processors if not given.
-    parameters
+    parameters : mapping, optional
         Values of parameters that the workflow declares; the others have their default.
-    progress
+    progress : Progress, optional
         Who is told of what happens; nobody if not given.
 
     Returns

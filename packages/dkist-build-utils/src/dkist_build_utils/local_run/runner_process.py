@@ -21,15 +21,15 @@ class RunnerProcess(AttemptProcess):
 
     Parameters
     ----------
-    guard
+    guard : Guard
         What starts it.
-    key
+    key : str
         What names it to the guard.
-    files
+    files : AttemptFiles
         Where it leaves what is known of it.
-    environ
+    environ : mapping
         The whole environment that the runner narrows for the task, with the variables that a DAG sets.
-    runner
+    runner : str
         The text of the runner.
     """
 

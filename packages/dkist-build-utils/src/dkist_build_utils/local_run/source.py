@@ -44,9 +44,9 @@ def local_workflow(workflow: Workflow, parameters: Mapping[str, object] | None =
 
     Parameters
     ----------
-    workflow
+    workflow : Workflow
         The workflow.
-    parameters
+    parameters : mapping, optional
         Values of parameters that it declares, as their type or as text; the others have their default.
 
     Raises
