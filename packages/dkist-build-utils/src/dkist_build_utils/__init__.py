@@ -6,6 +6,7 @@ from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validate_workflows
 from dkist_build_utils.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
 from dkist_build_utils.errors import BuildError, Fault, FaultsError
+from dkist_build_utils.local_run import RunSummary, TaskSummary, run_workflow
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import Change, Manifest, Release, archive, differences, export, find_release
 
@@ -18,6 +19,8 @@ __all__ = [
     "FaultsError",
     "Manifest",
     "Release",
+    "RunSummary",
+    "TaskSummary",
     "Validation",
     "__version__",
     "archive",
@@ -29,6 +32,7 @@ __all__ = [
     "mermaid",
     "named_workflows",
     "render_timeline",
+    "run_workflow",
     "svg",
     "tree",
     "undeploy",
