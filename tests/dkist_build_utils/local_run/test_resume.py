@@ -163,7 +163,7 @@ def test_next_command_waits_for_the_tasks_of_a_killed_one(local: Local) -> None:
     local.write(
         "class Parse(Tallied):\n    def work(self):\n        try:\n            if not os.path.exists('once'):\n"
         "                open('once', 'w'); tally('working'); time.sleep(60)\n        finally:\n"
-        "            tally('cleaning'); time.sleep(2); tally('cleaned')\n"
+        "            tally('cleaning'); time.sleep(6); tally('cleaned')\n"
     )
     command = local.start(stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     local.wait_for("working")
