@@ -36,6 +36,8 @@ TESTED_IN = {
     "dkist_build_utils/checks/test_import_check": ["dkist_build_utils/checks/task_import"],
     "dkist_build_utils/programs/test_airflow": ["dkist_build_utils/programs/airflow_program"],
     "dkist_build_utils/commands/test_cli": ["dkist_build_utils/commands/deployment"],
+    # The command is started, killed and started again: what its parts do together is what is promised.
+    "dkist_build_utils/local_run/test_run": ["dkist_build_utils/commands/run", "dkist_build_utils/local_run/*"],
     "dkist_build_utils/deployment/test_deployment": ["dkist_build_utils/deployment/supply"],
     "dkist_build_utils/programs/test_uv": ["dkist_build_utils/programs/uv_variables"],
     "dkist_build_utils/checks/test_validation": ["dkist_build_utils/errors"],
@@ -45,6 +47,8 @@ TESTED_IN = {
 OF_NO_MODULE = {
     "the whole room: the file, or the process, that comes out of it": [
         "dkist_airflow_node/dag/test_dag_file",
+        "dkist_build_utils/local_run/test_locked",
+        "dkist_build_utils/local_run/test_resume",
         "dkist_task/launcher/test_children",
         "dkist_task/launcher/test_launcher",
         "dkist_task/launcher/test_outcome_file",
