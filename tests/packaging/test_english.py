@@ -16,6 +16,7 @@ PHRASES = {
     r"of which it": "make two sentences",
     r"what is no": "name the thing: a value that is not ...",
     r"need not have": "does not need",
+    r"tidy hand": "say what must not be changed, and why",
 }
 """A pattern of words, and what to write instead."""
 
