@@ -169,9 +169,7 @@ def test_mistakes_of_a_task_are_reported_with_the_workflow(make_workflow: MakeWo
     workflow = make_workflow()
     with pytest.raises(WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task <class 'int'> is not a subclass of"):
         workflow.add_node(task=int)  # type: ignore[arg-type]
-    with pytest.raises(
-        WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task 'Parse': resource_queue 'huge' is not"
-    ):
+    with pytest.raises(WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task 'Parse': resource_queue 'huge' is not"):
         workflow.add_node(task=Parse, resource_queue="huge")  # type: ignore[arg-type]
     with pytest.raises(WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task 'Parse': pip_extras must be a list"):
         workflow.add_node(task=Parse, pip_extras="quality")
