@@ -30,7 +30,6 @@ TO_REWRITE = frozenset(
         "packages/dkist-airflow-node/src/dkist_airflow_node/messages/bus.py",
         "packages/dkist-airflow-node/src/dkist_airflow_node/messages/failed_task.py",
         "packages/dkist-airflow-node/src/dkist_airflow_node/worker/store.py",
-        "packages/dkist-airflow-node/src/dkist_airflow_node/worker/task_script.sh",
         "packages/dkist-build-utils/src/dkist_build_utils/checks/discovery.py",
         "packages/dkist-build-utils/src/dkist_build_utils/checks/requirement.py",
         "packages/dkist-build-utils/src/dkist_build_utils/checks/validation.py",

@@ -89,11 +89,6 @@ OF_NO_MODULE = {
         "dkist_task/telemetry/test_log",
         "dkist_task/telemetry/test_telemetry",
     ],
-    "the script that is no Python module": [
-        "dkist_airflow_node/worker/test_task_script",
-        "dkist_airflow_node/worker/test_task_script_build",
-        "dkist_airflow_node/worker/test_task_script_supervision",
-    ],
     "the documented release pipeline": [
         "dkist_build_utils/release/test_release_pipeline",
     ],

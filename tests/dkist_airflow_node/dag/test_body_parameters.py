@@ -61,7 +61,18 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel = Package("dkist-processing-shown", modules=modules, dependencies=["dkist-task"]).write_wheel(wheels)
     build_wheels(wheels, [ROOT / "packages" / "dkist-task"])
     site = tmp_path / "site"
-    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", site, "--python", sys.executable, wheel]
+    command: list[str | Path] = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        site,
+        "--python",
+        sys.executable,
+        wheel,
+    ]
     subprocess.run(command, check=True)
     monkeypatch.syspath_prepend(site)
     return export("dkist_processing_shown", tmp_path / "releases", version="1.0.0", find_links=[wheels])

@@ -69,7 +69,7 @@ def dag_data(
     AirflowNodeError
         There are no locks, and the workflow's version cannot be one of a distribution; or a lock is missing.
     """
-    header = {
+    header: dict[str, Any] = {
         "dag_id": workflow.dag_id,
         "name": workflow.workflow_name,
         "version": workflow.workflow_version,
