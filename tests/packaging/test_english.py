@@ -20,14 +20,6 @@ PHRASES = {
 }
 """A pattern of words, and what to write instead."""
 
-TO_REWRITE = frozenset(
-    {
-        "packages/dkist-airflow-node/src/dkist_airflow_node/worker/runner.py",
-        "packages/dkist-airflow-node/src/dkist_airflow_node/worker/store.py",
-        "packages/dkist-airflow-node/src/dkist_airflow_node/worker/task_script.sh",
-    }
-)
-"""Files that are still to be rewritten: shorten this list, and never add to it."""
 
 
 def test_no_phrase_has_to_be_read_twice() -> None:

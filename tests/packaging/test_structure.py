@@ -55,11 +55,6 @@ OF_NO_MODULE = {
         "dkist_task/telemetry/test_log",
         "dkist_task/telemetry/test_telemetry",
     ],
-    "the script that is no Python module": [
-        "dkist_airflow_node/worker/test_task_script",
-        "dkist_airflow_node/worker/test_task_script_build",
-        "dkist_airflow_node/worker/test_task_script_supervision",
-    ],
     "a document: what it shows is run": [
         "dkist_build_utils/test_release_pipeline",
         "dkist_workflow/test_readme",

@@ -23,7 +23,7 @@ from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
 from dkist_airflow_node.dag.data import _first_paragraph
 from dkist_airflow_node.worker import runner_text
 from dkist_task import TaskBase
-from dkist_workflow import ResourceQueue, Workflow, WorkflowError
+from dkist_workflow import Parameter, ResourceQueue, Workflow, WorkflowError
 
 
 class Count(enum.IntEnum):
@@ -120,6 +120,7 @@ def facts(dag: Any) -> dict[str, Any]:
                     "doc_md",
                     "execution_timeout",
                     "owner",
+                    "parameters",
                     "pool",
                     "queue",
                     "retries",
@@ -179,12 +180,45 @@ def test_dag_is_what_the_contract_says() -> None:
         }
     assert gain["variables"] == {
         "DKIST_TASK": f"{__name__}:Gain",
+        "DKIST_TASK_NAME": "Gain",
         "DKIST_REQUIREMENT": "dkist-workflow[movie,quality]==1.2.3",
         "DKIST_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
         "DKIST_WORKFLOW_NAME": "vbi_l0_to_l1",
         "DKIST_WORKFLOW_VERSION": "1.2.3",
         "OTEL_SERVICE_NAME": "vbi_l0_to_l1",
     }
+
+
+def test_parameters_are_what_the_form_checks(import_file: Callable[[bytes], ModuleType]) -> None:
+    """Type, default, bounds, choices and description are in the file; a text may be left empty in the form."""
+    parameters = [
+        Parameter("frame_bins", int, 4, minimum=1, maximum=8, description="Pixels that become one."),
+        Parameter("threshold", float, 1),
+        Parameter("filter_name", str, "red", choices=["red", "blue"]),
+        Parameter("note", str, ""),
+    ]
+    content = render_dag_file(make_workflow(parameters=parameters))
+    exported = import_file(content).dag
+    assert facts(exported) == facts(make_workflow(parameters=parameters).load())
+    params = {name: exported.params.get_param(name) for name in exported.params}
+    assert list(params) == ["recipe_run_id", "frame_bins", "threshold", "filter_name", "note"]
+    assert params["frame_bins"].description == "Pixels that become one."
+    schema = {"type": "integer", "minimum": 1, "maximum": 8, "title": "Frame bins"}
+    assert (params["frame_bins"].value, params["frame_bins"].schema) == (4, schema)
+    assert params["threshold"].schema == {"type": "number", "title": "Threshold"}
+    assert params["filter_name"].schema == {"type": "string", "enum": ["red", "blue"], "title": "Filter name"}
+    assert params["note"].schema == {"type": ["string", "null"], "title": "Note"}
+    assert exported.get_task("Parse").parameters["threshold"] == "number"
+    assert "'parameters'" not in render_dag_file(make_workflow()).decode().partition("WORKFLOW = ")[2]
+
+
+def test_class_runs_under_the_names_of_its_tasks() -> None:
+    """A class that a workflow uses twice is told by which name it runs."""
+    workflow = make_workflow()
+    workflow.add_node(task=Parse, name="ParseAgain", upstreams=Calibrate)
+    variables = {task.task_id: task.variables for task in workflow.load().tasks}
+    assert variables["Parse"]["DKIST_TASK"] == variables["ParseAgain"]["DKIST_TASK"]
+    assert [variables[name]["DKIST_TASK_NAME"] for name in ("Parse", "ParseAgain")] == ["Parse", "ParseAgain"]
 
 
 def test_people_read_what_a_workflow_and_a_task_are_for() -> None:

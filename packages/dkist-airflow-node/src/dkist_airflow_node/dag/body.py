@@ -51,6 +51,9 @@ LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 NAMES = {"error": "TaskNotStarted", "timeout": "TaskTimedOut", "cancellation": "TaskCancelled"}
 """How to call an exception that is no error of the task's own, by result."""
 
+TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
+"""What a parameter's value becomes, by its JSON type: JSON Schema takes 1 for a number and 1.0 for an integer."""
+
 
 class DkistTask(BaseOperator):
     """Run a task in its own environment through the runner, and report to Airflow how it ended.
@@ -63,6 +66,8 @@ class DkistTask(BaseOperator):
         Environment variables of the task that are the same in every run.
     run_variables
         Those that differ from run to run, as templates. Airflow keeps and shows their values for each task instance.
+    parameters
+        The JSON type of each parameter that the workflow declares, by name.
     settings
         Those of every operator.
     """
@@ -73,19 +78,26 @@ class DkistTask(BaseOperator):
     is_stopped = False
 
     def __init__(
-        self, *, runner: str, variables: dict[str, str], run_variables: dict[str, str], **settings: Any
+        self,
+        *,
+        runner: str,
+        variables: dict[str, str],
+        run_variables: dict[str, str],
+        parameters: dict[str, str],
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self.runner = runner
         self.variables = variables
         self.run_variables = run_variables
+        self.parameters = parameters
 
     def execute(self, context: Any) -> None:
         """Run the task to its end; whatever interrupts this stops the task first."""
         ti = context["ti"]
         request = {
             "action": "run",
-            "environ": {**os.environ, **self.variables, **self.run_variables},
+            "environ": {**os.environ, **self.variables, **self.run_variables, **self.parameter_variable(context)},
             "watch": watched_processes(),
             "attempt": f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}",
         }
@@ -104,6 +116,14 @@ class DkistTask(BaseOperator):
             conversation.wait(STOP_SECONDS)
             raise
         raise_unless_done(result)
+
+    def parameter_variable(self, context: Any) -> dict[str, str]:
+        """Return the variable with the run's value of each parameter; none where the workflow declares none."""
+        values = {}
+        for name, kind in self.parameters.items():
+            value = context["params"][name]
+            values[name] = "" if value is None else TYPES[kind](value)
+        return {"DKIST_PARAMETERS": json.dumps(values)} if values else {}
 
     def on_kill(self) -> None:
         """Have the task stopped. Airflow calls this in a signal handler, and once more after a timeout."""
@@ -277,10 +297,17 @@ def start_thread(function: Any, *arguments: Any) -> threading.Thread:
     return thread
 
 
+def param_from(*, name: str, default: Any, **schema: Any) -> Param:
+    """Return a parameter as Airflow's trigger form and API check it."""
+    if schema["type"] == "string" and "" in schema.get("enum", [""]):
+        schema["type"] = ["string", "null"]  # the form turns an empty text into null, and takes it where null may be
+    return Param(default, title=name[:1].upper() + name[1:].replace("_", " "), **schema)
+
+
 def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: str) -> DAG:
     """Return the DAG of a workflow, its table of tasks and the program that runs each of them."""
 
-    def tell_of_failure(context: Any) -> None:
+    def report_failure(context: Any) -> None:
         """Publish the failure message; where that cannot be done, say so in the log."""
         try:
             from dkist_airflow_node import publish_failure  # hosts without it parse and run the DAG
@@ -293,6 +320,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         else:
             publish_failure(context, workflow_name=workflow["name"], workflow_version=workflow["version"])
 
+    parameters = workflow.get("parameters", ())
     dag = DAG(
         workflow["dag_id"],
         description=workflow["description"],
@@ -303,11 +331,12 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         is_paused_upon_creation=False,
         max_active_runs=workflow["max_active_runs"],
         default_args={"owner": "DKIST Data Center", "depends_on_past": False},
-        on_failure_callback=tell_of_failure,
+        on_failure_callback=report_failure,
         params={
             "recipe_run_id": Param(
                 type="integer", minimum=1, title="Recipe run id", description="The recipe run to process."
-            )
+            ),
+            **{row["name"]: param_from(**row) for row in parameters},
         },
     )
     operators: dict[str, DkistTask] = {}
@@ -315,6 +344,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         variables = {
             **task["environment"],
             "DKIST_TASK": task["entry_point"],
+            "DKIST_TASK_NAME": task["task_id"],
             "DKIST_PYTHON": workflow["python"],
             "DKIST_WORKFLOW_NAME": workflow["name"],
             "DKIST_WORKFLOW_VERSION": workflow["version"],
@@ -331,6 +361,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             runner=runner,
             variables={name: value for name, value in variables.items() if "{{" not in value},
             run_variables={name: value for name, value in variables.items() if "{{" in value},
+            parameters={row["name"]: row["type"] for row in parameters},
             trigger_rule="none_failed",  # a task that was skipped had nothing to do: the next one runs
             do_xcom_push=False,
             queue=task["queue"],
@@ -338,7 +369,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             retries=task["retries"],
             retry_delay=timedelta(seconds=task["retry_delay_seconds"]),
             execution_timeout=None if task["timeout_seconds"] is None else timedelta(seconds=task["timeout_seconds"]),
-            on_failure_callback=tell_of_failure,
+            on_failure_callback=report_failure,
         )
         operator.set_upstream([operators[name] for name in task["upstreams"]])
         operators[task["task_id"]] = operator

@@ -40,12 +40,6 @@ def render_dag_file(
 
 
 @cache
-def task_script() -> str:
-    """Return the script that runs a task in its environment: the same for every task."""
-    return files("dkist_airflow_node.worker").joinpath("task_script.sh").read_text(encoding="utf-8")
-
-
-@cache
 def dag_body() -> str:
     """Return the fixed part of a DAG file."""
     return files("dkist_airflow_node.dag").joinpath("body.py").read_text(encoding="utf-8")
