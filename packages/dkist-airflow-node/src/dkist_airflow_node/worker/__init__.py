@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dkist_airflow_node.worker.prebuild import build_environment, needed_environments
-from dkist_airflow_node.worker.runner_process import RunnerError, RunnerResult, run_runner, runner_text, start_runner
+from dkist_airflow_node.worker.runner.variables import BUILD_VARIABLES
+from dkist_airflow_node.worker.runner_process import RunnerError, RunnerResult, run_runner, runner_modules, start_runner
 from dkist_airflow_node.worker.store import (
     Environment,
     environments,
@@ -13,6 +14,7 @@ from dkist_airflow_node.worker.store import (
 )
 
 __all__ = [
+    "BUILD_VARIABLES",
     "Environment",
     "RunnerError",
     "RunnerResult",
@@ -22,7 +24,7 @@ __all__ = [
     "prunable_environments",
     "remove_environment",
     "run_runner",
-    "runner_text",
+    "runner_modules",
     "start_runner",
     "store_folder",
 ]
