@@ -27,7 +27,12 @@ TESTED_IN = {
     ],
     "dkist_airflow_node/messages/test_spool": ["dkist_airflow_node/messages/spool_file"],
     # The environment store is what these build, use, list and empty.
-    "dkist_airflow_node/worker/test_runner": ["dkist_airflow_node/worker/runner_process"],
+    # A bare interpreter that runs real tasks in real environments.
+    "dkist_airflow_node/worker/runner/test_run": [
+        "dkist_airflow_node/worker/runner/*",
+        "dkist_airflow_node/worker/runner/cold/*",
+        "dkist_airflow_node/worker/runner_process",
+    ],
     "dkist_airflow_node/worker/test_store": [
         "dkist_airflow_node/worker/prebuild",
         "dkist_airflow_node/worker/store_process",

@@ -20,8 +20,9 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
+from dkist_airflow_node.dag import body
 from dkist_airflow_node.dag.data import _first_paragraph
-from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker import runner_modules, runner_process
 from dkist_task import TaskBase
 from dkist_workflow import Parameter, ResourceQueue, Workflow, WorkflowError
 
@@ -166,7 +167,7 @@ def test_dag_is_what_the_contract_says() -> None:
     assert told["tasks"]["Calibrate"]["upstream_task_ids"] == {"Dark", "Gain"}
     for task in told["tasks"].values():
         assert task["type"] == "DkistTask"
-        assert task["runner"] == runner_text()
+        assert task["runner"] == runner_modules()
         assert not task["do_xcom_push"]
         assert task["trigger_rule"] == "none_failed"
         assert task["owner"] == "DKIST Data Center"
@@ -315,7 +316,7 @@ def test_data_are_literals() -> None:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    assert ast.literal_eval(assigned["RUNNER"]) == runner_text()
+    assert ast.literal_eval(assigned["RUNNER"]) == runner_modules()
     assert {"'''", '"""', "{{ 7 * 7 }}", "\\", "é☀"} < set(ast.literal_eval(assigned["WORKFLOW"])["tags"])
     assert [task["task_id"] for task in ast.literal_eval(assigned["TASKS"])] == ["Parse", "Dark", "Gain", "Calibrate"]
 
@@ -363,3 +364,8 @@ def test_callback_on_a_host_without_us_says_what_is_missing(
         for callback in (dag.on_failure_callback, dag.get_task("Parse").on_failure_callback[0]):
             callback({})
     assert caplog.text.count("dkist-airflow-node cannot be imported") == 2
+
+
+def test_every_starter_starts_the_runner_alike() -> None:
+    """The operator's file has a copy of the program that imports the runner's modules."""
+    assert body.START == runner_process.START

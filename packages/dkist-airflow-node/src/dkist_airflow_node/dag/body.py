@@ -31,13 +31,31 @@ RUNNER_VARIABLES = frozenset({"LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"}
 
 START = """
 import marshal, os, sys
+
 size = int.from_bytes(os.read(0, 4), "big")
-code = b""
-while len(code) < size:
-    code += os.read(0, size - len(code)) or sys.exit("the runner was not handed over")
-exec(marshal.loads(code))
+data = b""
+while len(data) < size:
+    data += os.read(0, size - len(data)) or sys.exit("the runner was not handed over")
+
+
+class Modules(dict):
+    def find_spec(self, name, path=None, target=None):
+        is_package = any(other.startswith(name + ".") for other in self)
+        return type(sys.__spec__)(name, self, is_package=is_package) if name in self else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        exec(self.pop(module.__name__), vars(module))
+
+
+modules = Modules(marshal.loads(data))
+del data
+sys.meta_path.insert(0, modules)
+exec(modules.pop("runner.__main__"), {"__name__": "__main__", "__package__": "runner"})
 """
-"""Starts the runner from its compiled form on standard input: to compile it there costs 5 MB as long as a task runs."""
+"""Starts the runner from its modules on standard input. To compile them there costs 5 MB for as long as a task runs."""
 
 MAXIMUM_LINE_BYTES = 65536
 """The runner writes no longer lines."""
@@ -61,7 +79,7 @@ class DkistTask(BaseOperator):
     Parameters
     ----------
     runner
-        The text of the runner program.
+        The runner program: the text of each module, by its name.
     variables
         Environment variables of the task that are the same in every run.
     run_variables
@@ -80,7 +98,7 @@ class DkistTask(BaseOperator):
     def __init__(
         self,
         *,
-        runner: str,
+        runner: dict[str, str],
         variables: dict[str, str],
         run_variables: dict[str, str],
         parameters: dict[str, str],
@@ -138,7 +156,7 @@ class Conversation:
     Threads read and write, since Airflow interrupts the main thread anywhere: in the middle of a line, say.
     """
 
-    def __init__(self, runner: str, request: dict[str, Any]) -> None:
+    def __init__(self, runner: dict[str, str], request: dict[str, Any]) -> None:
         self.result: dict[str, Any] = {"result": "error", "reason": "the runner has not said how the task ended"}
         self.is_over = False
         self.until_over = threading.Lock()  # no Event: an exception of a signal handler may leave its lock in disorder
@@ -159,7 +177,7 @@ class Conversation:
         """Have the task stopped: in a signal handler, at any time, and more than once."""
         self.commands.put({"stop": stop, "text": text})
 
-    def talk(self, runner: str) -> None:
+    def talk(self, runner: dict[str, str]) -> None:
         """Start the runner, and log what it writes until it says no more."""
         try:
             with subprocess.Popen(
@@ -188,12 +206,16 @@ class Conversation:
             self.result, self.is_over = result, True
             self.until_over.release()
 
-    def send_commands(self, stream: Any, runner: str) -> None:
+    def send_commands(self, stream: Any, runner: dict[str, str]) -> None:
         """Write the runner, the request, and each command when it comes."""
-        code = marshal.dumps(compile(runner, "<dkist runner>", "exec"))
+        modules = {
+            name: text if name.startswith("runner.cold") else compile(text, f"<{name}>", "exec", optimize=2)
+            for name, text in runner.items()
+        }
+        data = marshal.dumps(modules)
         try:
             with stream:
-                stream.write(len(code).to_bytes(4, "big") + code)
+                stream.write(len(data).to_bytes(4, "big") + data)
                 while command := self.commands.get():
                     stream.write(json.dumps(command).encode() + b"\n")
                     stream.flush()
@@ -304,7 +326,7 @@ def param_from(*, name: str, default: Any, **schema: Any) -> Param:
     return Param(default, title=name[:1].upper() + name[1:].replace("_", " "), **schema)
 
 
-def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: str) -> DAG:
+def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: dict[str, str]) -> DAG:
     """Return the DAG of a workflow, its table of tasks and the program that runs each of them."""
 
     def report_failure(context: Any) -> None:
