@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ROOT = "/"
 """Where ``proc`` and ``sys`` lie."""
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """What this process runs on and what it may use of it."""
 
     name: str
