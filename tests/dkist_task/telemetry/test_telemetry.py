@@ -217,7 +217,7 @@ class Task(Base):
     assert [span.name for span in collector.spans()] == ["pre_run", "run", "post_run", "Task"]
 
 
-def test_metrics_tell_what_a_run_cost(collector: Collector, launch: Launcher) -> None:
+def test_metrics_hold_what_a_run_cost(collector: Collector, launch: Launcher) -> None:
     """Duration, CPU time and the process's own peak memory arrive, and so do the task's own instruments."""
     code = """
 class Task(TaskBase):
@@ -235,7 +235,7 @@ class Task(TaskBase):
     assert 0.3 <= duration.sum < 30
     assert list(duration.explicit_bounds)[::15] == [1, 43200]
     cpu = {values(p.attributes)["cpu.mode"]: p.as_double for p in collector.metric("process.cpu.time").sum.data_points}
-    assert 0.3 <= cpu["user"] < 30
+    assert 0.28 <= cpu["user"] + cpu["system"] < 30  # the kernel counts in steps of 10 ms
     (memory,) = collector.metric("dkist.task.memory.peak").histogram.data_points
     assert 200 * 2**20 < memory.sum < 500 * 2**20
     assert collector.metric("frames").sum.data_points[0].as_int == 3

@@ -100,11 +100,15 @@ class Termination:
             return
         self.is_received = True
         self._report_once(frame)
+        place = outside_destructors(frame)
         if self._is_held:
             self._is_due = True
-        elif has_cancelled_event_loop(frame):
-            asked = TaskTerminated("SIGTERM")
-            self._raised = lambda: asked
+        elif has_cancelled_event_loop(place):
+            cancelled = TaskTerminated("SIGTERM")
+            self._raised = lambda: cancelled
+        elif place is not None and place is not frame:
+            self._is_due = True
+            call_at(place, self._raise)
         else:
             self._raise()
 
@@ -135,8 +139,31 @@ class Termination:
         self._send_open_spans()
         while not self._decided.wait(LOOK_SECONDS):
             if self.is_received and not self._is_held and self._raised() is None:
-                # A destructor or a bare "except" has swallowed it: the handler raises it again.
+                # A bare "except" or a callback of C code has swallowed it: the handler raises it again.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def outside_destructors(frame: FrameType | None) -> FrameType | None:
+    """Return `frame`, or its nearest caller outside any ``__del__``: Python drops what a ``__del__`` raises."""
+    place, above = frame, frame
+    while above is not None:
+        if above.f_code.co_name == "__del__":
+            place = above.f_back
+        above = above.f_back
+    return place
+
+
+def call_at(frame: FrameType, function: Callable[[], object]) -> None:
+    """Call `function` in this thread as soon as it executes the code of `frame` again."""
+
+    def trace(*_: object) -> None:
+        sys.settrace(None)
+        frame.f_trace = None
+        function()
+
+    frame.f_trace = trace
+    frame.f_trace_opcodes = True
+    sys.settrace(lambda *_: None)
 
 
 def has_cancelled_event_loop(frame: FrameType | None) -> bool:
