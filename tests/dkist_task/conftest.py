@@ -182,12 +182,12 @@ def launch(tmp_path: Path) -> Launcher:
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """Return a function that waits until something is so."""
+    """Return a function that waits until a condition is met."""
 
     def wait(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, "it did not come to be"
+            assert time.monotonic() < deadline, "the condition was not met within 30 s"
             time.sleep(0.02)
 
     return wait

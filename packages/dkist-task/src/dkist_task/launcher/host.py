@@ -1,4 +1,4 @@
-"""What this process runs on and what it may use of it."""
+"""The host of this process, and which share of it the process may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = "/"
 
 
 class Host(NamedTuple):
-    """What this process runs on and what it may use of it."""
+    """A host, and which share of it a process may use."""
 
     name: str
     """The host's own name."""
@@ -27,7 +27,7 @@ class Host(NamedTuple):
 
 
 def this_host() -> Host:
-    """Return what this process runs on."""
+    """Return the host of this process."""
     uname = os.uname()
     return Host(
         uname.nodename, f"{uname.sysname} {uname.release} {uname.machine}", usable_processors(), usable_memory()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def opening_block(request: Request, environment: Mapping[str, str]) -> str:
-    """Return what opens a task's log: what runs, where and on what, as lines or as one JSON object."""
+    """Return the first lines of a task's log, or one JSON object: the task, its run, the host and its limits."""
     host = this_host()
     identity = request.identity
     named = "" if identity.task_name == request.class_name else f" as {identity.task_name}"
