@@ -53,9 +53,18 @@ class Result:
 
 
 def sources(airflow: str) -> dict[str, str]:
-    """Return the digests that a result for an Airflow has to have to count."""
-    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "runner.py")
-    return {path.as_posix(): hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16] for path in paths}
+    """Return the digests of the files, and of the folder, that a result for an Airflow depends on."""
+    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "runner")
+    return {path.as_posix(): _digest(ROOT / path)[:16] for path in paths}
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of all modules below a folder."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    modules = sorted(path.rglob("*.py"))
+    parts = [part for module in modules for part in (str(module.relative_to(path)).encode(), module.read_bytes())]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def wanted_cells() -> list[Cell]:
