@@ -13,9 +13,13 @@ from threading import Thread
 
 import pytest
 
+from dkist_build_utils import FaultsError, validate_workflows
 from harness.packages import OWN_PROJECTS, Package, build_wheels
 
 _NUMBERS = count()
+
+Install = Callable[[Package], str]
+"""What the fixture `install` returns."""
 
 TASKS = """
 from dkist_task import TaskBase
@@ -42,6 +46,10 @@ main.add_node(task=Assemble, upstreams=[Parse, Calibrate], pip_extras=["quality"
 """
 
 
+ONE_LOCK = {"workflows.main": WORKFLOW.replace(', pip_extras=["quality"]', "")}
+"""The workflow without extras, for tests of one lock."""
+
+
 def instrument(version: str = "1.0.0", **modules: str) -> Package:
     """Return a package with three tasks and a workflow; ``{package}`` in the text of a module is its import name."""
     name = f"instrument-{next(_NUMBERS)}"  # what is found out about a package is kept for as long as a process lives
@@ -55,6 +63,18 @@ def instrument(version: str = "1.0.0", **modules: str) -> Package:
     )
 
 
+def faults_of(package: str) -> list[str]:
+    """Return the faults of a package as texts, Airflow left aside."""
+    with pytest.raises(FaultsError, match="fault") as caught:
+        validate_workflows(package, airflow=False)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file of a folder, hidden ones included."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.fixture(autouse=True)
 def no_build_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workflows have the version ``dev`` unless a test says otherwise, and Airflow is asked where a test asks it."""
@@ -62,7 +82,7 @@ def no_build_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Package], str]]:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install packages for one test; each call returns the package's import name."""
     site = tmp_path / "site"
     site.mkdir()
@@ -89,9 +109,18 @@ def task_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def wheels(tmp_path: Path, task_wheels: Path) -> Path:
+    """Return a folder with the wheel of dkist-task, to which a test adds that of its instrument."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for wheel in task_wheels.glob("*.whl"):
+        (folder / wheel.name).write_bytes(wheel.read_bytes())
+    return folder
+
+
+@pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """
-    Have uv know no index but a folder, and return it.
+    """Have uv know no index but a folder, and return it.
 
     It has a dkist-task without requirements: for tests of what is done with a lock rather than of how it is made.
     """
@@ -105,8 +134,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """
-    Serve a package index on this machine and have uv use it beside the usual one; return its folder.
+    """Serve a package index on this machine and have uv use it beside the usual one; return its folder.
 
     A wheel is published by copying it to ``<folder>/<distribution>/``.
     """

@@ -1,4 +1,4 @@
-"""Versions come into the dags folder whole and leave it whole."""
+"""Versions appear in the dags folder, and disappear from it, as a whole."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dkist_build_utils import BuildError, archive, deploy, deployed_versions, export, undeploy
 from harness.packages import Package
-from tests.dkist_build_utils.conftest import WORKFLOW, instrument
-
-Install = Callable[[Package], str]
+from tests.dkist_build_utils.conftest import WORKFLOW, Install, contents, instrument
 
 
 @pytest.fixture
@@ -57,11 +54,6 @@ def command(*arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files of a folder."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_version_comes_in_whole(packed: Path, dags: Path) -> None:
     """A deployed version is its release folder; deploying the same bytes again changes nothing."""
     done = deploy(packed, dags, airflow=False)
@@ -88,7 +80,7 @@ def test_other_bytes_of_a_version_are_refused(packed: Path, dags: Path) -> None:
     """A version that is deployed is never changed."""
     path = deploy(packed, dags, airflow=False).path
     before = contents(path)
-    with pytest.raises(BuildError, match="is there with other bytes; a version that is deployed is never changed"):
+    with pytest.raises(BuildError, match="is there with other bytes; a deployed version is never changed"):
         deploy(changed(packed), dags, airflow=False)
     assert contents(path) == before
 
@@ -134,7 +126,7 @@ def test_published_code_with_other_bytes_is_refused(packed: Path, dags: Path, of
 
 
 def test_dags_folder_on_its_own_file_system_is_refused(packed: Path) -> None:
-    """Where no rename can bring a version in, nothing is tried: a mounted folder is told as what it is."""
+    """Where no rename can bring a version in, nothing is tried; the message names the file system."""
     mounted = Path("/dev/shm")
     before = set(mounted.iterdir())
     with pytest.raises(BuildError, match="another file system"):
@@ -179,7 +171,7 @@ def test_killed_deploy_leaves_all_or_nothing(packed: Path, dags: Path) -> None:
 
 
 def test_leftover_of_a_killed_deploy_is_removed(packed: Path, dags: Path) -> None:
-    """Whatever lies where versions are unpacked is nobody's once the lock is had."""
+    """What a killed deploy left where versions are unpacked is removed by the next one."""
     leftover = dags.parent / ".dags.dkist-deploy" / ".x.partial" / "half.py"
     leftover.parent.mkdir(parents=True)
     leftover.write_text("half")
@@ -205,7 +197,7 @@ def test_list_shows_age_size_and_damage(packed: Path, dags: Path) -> None:
 
 
 def test_undeploy_without_airflow_needs_force(packed: Path, dags: Path) -> None:
-    """Where nobody can tell whether runs are active, a version leaves by force only."""
+    """Without an Airflow to ask for active runs, a version is removed by force only."""
     path = deploy(packed, dags, airflow=False).path
     with pytest.raises(BuildError, match="use --force if they have"):
         undeploy(path.name, dags, airflow=False)
@@ -218,7 +210,7 @@ def test_undeploy_removes_versions_only(dags: Path, name: str) -> None:
     """What is not a deployed version is never removed."""
     (dags / "others").mkdir()
     (dags / "handmade.py").write_text("")
-    with pytest.raises(BuildError, match="is no version deployed in"):
+    with pytest.raises(BuildError, match="is not a version deployed in"):
         undeploy(name, dags, force=True)
     assert sorted(path.name for path in dags.iterdir()) == ["handmade.py", "others"]
 
@@ -230,7 +222,7 @@ def test_airflow_gets_its_pools_and_keeps_its_runs(
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))
     monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-    with pytest.raises(BuildError, match=r"Airflow here does not answer.*no such table.*--no-airflow"):
+    with pytest.raises(BuildError, match=r"Airflow on this machine does not answer.*no such table.*--no-airflow"):
         deploy(packed, dags)
     assert list(dags.iterdir()) == []
     _airflow("db", "migrate")
@@ -255,3 +247,27 @@ def _airflow(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_manifest_of_a_newer_version_stops_a_deploy(packed: Path, dags: Path) -> None:
+    """DAG ids that this version cannot read might be the same, so nothing is deployed beside them."""
+    newer = dags / "other_9.0.0"
+    newer.mkdir()
+    (newer / "manifest.json").write_text('{"schema": 2}')
+    with pytest.raises(BuildError, match=r"other_9\.0\.0 was deployed by a newer version of dkist-build-utils"):
+        deploy(packed, dags, airflow=False)
+    assert [path.name for path in dags.iterdir()] == ["other_9.0.0"]
+
+
+def test_broken_manifests_block_no_other_version(packed: Path, dags: Path) -> None:
+    """Manifests that were broken by hand are listed with their damage, and other versions come and go."""
+    for name in ("folder", "list"):
+        (dags / name).mkdir()
+    (dags / "folder" / "manifest.json").mkdir()
+    (dags / "list" / "manifest.json").write_text("[]")
+    path = deploy(packed, dags, airflow=False).path
+    damages = {version.name: version.damage for version in deployed_versions(dags)}
+    assert "folder/manifest.json cannot be read: Is a directory" in str(damages["folder"])
+    assert "manifest.json is not a manifest" in str(damages["list"])
+    assert damages[path.name] is None
+    undeploy(path.name, dags, force=True)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from dkist_build_utils import BuildError, mermaid, named_workflows, tree
-from harness.packages import Package
-from tests.dkist_build_utils.conftest import TASKS, WORKFLOW, instrument
-
-Install = Callable[[Package], str]
+from tests.dkist_build_utils.conftest import TASKS, WORKFLOW, Install, instrument
 
 
 def test_tree_shows_every_edge_and_what_sets_tasks_apart(install: Install) -> None:
@@ -72,7 +67,7 @@ def test_workflow_is_chosen_by_any_of_its_names(install: Install, chosen: str) -
     assert workflow.workflow_name == f"{name}_other"
 
 
-def test_unknown_workflow_is_told_with_those_there_are(install: Install) -> None:
+def test_unknown_workflow_is_answered_with_the_known_ones(install: Install) -> None:
     """A wrong name is answered with the right ones."""
     name = install(instrument())
     with pytest.raises(BuildError, match=f"has no workflow 'mian'; it has {name}_main"):

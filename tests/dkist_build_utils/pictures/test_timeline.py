@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dkist_build_utils.pictures.span import SpansError, read_spans
+from dkist_build_utils.errors import SpansError
+from dkist_build_utils.pictures.span import read_spans
 from dkist_build_utils.pictures.timeline import render_timeline, task_bars
 
 TASKS = """

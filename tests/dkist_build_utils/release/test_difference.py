@@ -6,14 +6,11 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from dkist_build_utils import archive, differences, export, find_release
 from harness.packages import Package
-from tests.dkist_build_utils.conftest import TASKS, instrument
-
-Install = Callable[[Package], str]
+from tests.dkist_build_utils.conftest import TASKS, Install, instrument
 
 NEW_WORKFLOW = """
 from dkist_workflow import Workflow
@@ -31,8 +28,8 @@ class Publish(TaskBase):
 """
 
 
-def test_everything_that_changed_is_told(install: Install, offline: Path, tmp_path: Path) -> None:
-    """Tasks, edges, queues, retries, workflows and locked packages are told, each on its line."""
+def test_every_change_is_listed(install: Install, offline: Path, tmp_path: Path) -> None:
+    """Tasks, edges, queues, settings, workflows and locked packages are listed, each on its line."""
     package = instrument()
     package.write_wheel(offline)
     Package("some-tool", "1.0", {}).write_wheel(offline)

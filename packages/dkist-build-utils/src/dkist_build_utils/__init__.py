@@ -6,7 +6,7 @@ from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validate_workflows
 from dkist_build_utils.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
 from dkist_build_utils.errors import BuildError, Fault, FaultsError
-from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, tree
+from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import Change, Manifest, Release, archive, differences, export, find_release
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "mermaid",
     "named_workflows",
     "render_timeline",
+    "svg",
     "tree",
     "undeploy",
     "validate_workflows",

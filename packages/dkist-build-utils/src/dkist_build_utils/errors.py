@@ -1,4 +1,4 @@
-"""What can be wrong with a package of workflows or a release, and the exceptions that say so."""
+"""Faults of a package or a release, and the exceptions of this distribution."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """One thing to mend."""
+    """One thing to fix."""
 
     where: str
-    """The module, DAG id, file or lock it was found in."""
+    """The module, DAG id, file or lock that has the fault."""
     task: str | None
-    """The task, where it is one task's fault."""
+    """The task, if one task has the fault."""
     problem: str
-    """What is wrong, and how to mend it."""
+    """What is wrong, and how to fix it."""
 
     def __str__(self) -> str:
         place = self.where if self.task is None else f"{self.where}: task {self.task!r}"
@@ -30,19 +30,39 @@ class BuildError(Exception):
 
 
 class FaultsError(BuildError, ValueError):
-    """
-    All the faults that were found, at once.
+    """All faults of a package or a release at once.
 
     Parameters
     ----------
-    subject
-        What they were found in.
-    faults
+    subject : str
+        What has the faults.
+    faults : iterable of Fault
         At least one.
     """
 
     def __init__(self, subject: str, faults: Iterable[Fault]) -> None:
         self.subject = subject
         self.faults = tuple(dict.fromkeys(faults))
-        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        super().__init__("\n".join([f"{subject}: {count}", *(f"  {fault}" for fault in self.faults)]))
+        lines = [f"{subject}: {counted(len(self.faults), 'fault')}", *(f"  {fault}" for fault in self.faults)]
+        super().__init__("\n".join(lines))
+
+
+class NewerManifestError(BuildError):
+    """A manifest was written by a newer version of this distribution."""
+
+
+class SpansError(BuildError, ValueError):
+    """A folder holds no spans to draw."""
+
+
+class UvError(BuildError):
+    """A run of uv failed; the message is what uv printed."""
+
+
+class MissingWheelError(UvError):
+    """The wheel of the instrument is neither in a folder of wheels nor on the index."""
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 fault``, ``2 faults``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

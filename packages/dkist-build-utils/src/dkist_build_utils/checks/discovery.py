@@ -1,16 +1,17 @@
-"""The workflows that the public modules of a package hold."""
+"""The workflows in the public modules of a package."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import pkgutil
 import sys
 import traceback
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from dkist_build_utils.errors import Fault
 from dkist_workflow import Workflow, WorkflowError
@@ -25,7 +26,7 @@ class FoundWorkflow:
     """A workflow and the public names under which it was found."""
 
     workflow: Workflow
-    """The object itself: one that several modules import is found once."""
+    """The object itself: if several modules import it, it is found once."""
     places: tuple[str, ...]
     """``module.name`` of each place, in the order of the modules' names."""
 
@@ -43,22 +44,21 @@ class Discovery:
 
 
 def discover_workflows(workflow_package: ModuleType | str) -> Discovery:
-    """
-    Import every public module of a package and collect its workflows.
+    """Import every public module of a package and collect its workflows.
 
-    A module is public when no part of its name begins with an underscore; so is a name in it. What the modules print
-    goes to standard error.
+    A module, or a name in it, is public if no part of it begins with an underscore. What the modules print goes to
+    standard error.
 
     Parameters
     ----------
-    workflow_package
-        The package, or its dotted name; a single module will do.
+    workflow_package : module or str
+        The package or module, or its dotted name.
     """
     faults: list[Fault] = []
     places: dict[int, list[str]] = defaultdict(list)
     workflows: dict[int, Workflow] = {}
     package = workflow_package if isinstance(workflow_package, str) else workflow_package.__name__
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), _exits_raised():
         for module in _public_modules(workflow_package, faults):
             for name, value in vars(module).items():
                 if name.startswith("_"):
@@ -76,7 +76,7 @@ def discover_workflows(workflow_package: ModuleType | str) -> Discovery:
                 package,
                 None,
                 "no public module holds a Workflow; bind one to a name at the top level of a module "
-                "(names that begin with '_' are passed over)",
+                "(names that begin with '_' are skipped)",
             )
         )
     return Discovery(package, tuple(found), (*faults, *_shared_dag_ids(found)))
@@ -97,7 +97,7 @@ def _shared_dag_ids(found: list[FoundWorkflow]) -> Iterator[Fault]:
     first: dict[str, FoundWorkflow] = {}
     for each in found:
         dag_id = each.workflow.dag_id
-        # Regardless of case, because the files may pass through a file system that does not tell them apart.
+        # Regardless of case, because the files may pass through a file system that ignores case.
         other = first.setdefault(dag_id.casefold(), each)
         if other is not each:
             same = "have this DAG id" if other.workflow.dag_id == dag_id else "have DAG ids that differ only in case"
@@ -105,7 +105,7 @@ def _shared_dag_ids(found: list[FoundWorkflow]) -> Iterator[Fault]:
 
 
 def _public_modules(workflow_package: ModuleType | str, faults: list[Fault]) -> Iterator[ModuleType]:
-    """Yield the package and its public modules, the package first; those that do not import become faults."""
+    """Yield the package and its public modules, the package first; record a fault for each that does not import."""
     if isinstance(workflow_package, str):
         module = _imported(workflow_package, faults)
         if module is None:
@@ -121,7 +121,7 @@ def _public_submodules(module: ModuleType) -> list[str]:
     """Return the names of the public modules directly in a package; none if the module is not a package."""
     locations = list(getattr(module, "__path__", ()))
     names = {info.name for info in pkgutil.iter_modules(locations)}
-    # Folders without an __init__.py can be imported as well, but pkgutil passes them over.
+    # Folders without an __init__.py can be imported as well, but pkgutil skips them.
     names.update(
         folder.name
         for location in locations
@@ -130,6 +130,23 @@ def _public_submodules(module: ModuleType) -> list[str]:
         if folder.name.isidentifier() and folder.is_dir() and any(folder.glob("*.py"))
     )
     return sorted(name for name in names if not name.startswith("_"))
+
+
+@contextlib.contextmanager
+def _exits_raised() -> Iterator[None]:
+    """Make ``os._exit`` raise SystemExit: a module that calls it would end this process, and a build, with success."""
+    real, own = os._exit, os.getpid()
+
+    def raise_exit(status: int) -> NoReturn:
+        if os.getpid() != own:  # a forked child ends so by right
+            real(status)
+        raise SystemExit(f"os._exit({status}); a module must do nothing but define things when imported")
+
+    os._exit = raise_exit
+    try:
+        yield
+    finally:
+        os._exit = real
 
 
 def _imported(name: str, faults: list[Fault]) -> ModuleType | None:
@@ -149,5 +166,5 @@ def _why_not_imported(name: str, error: BaseException) -> str:
     frames = [frame for frame in frames if frame.filename != __file__]
     own = [frame for frame in frames if name.rpartition(".")[2] in frame.filename] or frames
     at = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
-    remedy = "; mend it, or install what it needs here as well" if isinstance(error, ModuleNotFoundError) else ""
+    remedy = "; fix the import, or install what it needs here as well" if isinstance(error, ModuleNotFoundError) else ""
     return f"the module does not import: {cause}{at}{remedy}"

@@ -1,4 +1,4 @@
-"""Whether tasks can be imported, asked of an interpreter of its own."""
+"""Whether tasks can be imported: tried in an interpreter of its own."""
 
 from __future__ import annotations
 
@@ -26,23 +26,27 @@ def import_faults(
     absent: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """
-    Import each task in a fresh interpreter and return what is wrong, by entry point.
+    """Import each task in a fresh interpreter and return what is wrong, by entry point.
 
     Parameters
     ----------
-    python
+    python : str or Path
         The interpreter.
-    entry_points
+    entry_points : iterable of str
         ``module:Class`` of each task.
-    distribution
-        What the environment is made for: named in the advice.
-    path
-        Where the interpreter looks for modules; its own folders if not given.
-    absent
+    distribution : str
+        The distribution that the environment is made for: the advice names it.
+    path : list of str, optional
+        Where the interpreter looks for modules; by default its own folders.
+    absent : mapping of str to str, optional
         Top-level modules to hide, and the distributions that hold them.
-    environment
-        The environment variables of the interpreter; this process's if not given.
+    environment : mapping of str to str, optional
+        The environment variables of the interpreter; by default those of this process.
+
+    Returns
+    -------
+    dict of str to str
+        The problem of each task that cannot be imported, by entry point.
     """
     wanted = sorted(set(entry_points))
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
@@ -61,7 +65,7 @@ def import_faults(
 
 
 def _run(python: str | Path, request: Path, answer: Path, folder: str, environment: Mapping[str, str] | None) -> str:
-    """Run the program; return how it ended, to be said where it did not answer for every task."""
+    """Run the program and return how it ended, for the message if it did not answer for every task."""
     try:
         done = run_program(
             python, _PROGRAM, [request, answer], folder=folder, environment=environment, timeout=_TIMEOUT_SECONDS

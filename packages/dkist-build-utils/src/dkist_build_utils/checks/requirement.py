@@ -1,4 +1,4 @@
-"""What an environment of a distribution will hold, as far as the metadata installed here can tell."""
+"""What an environment of a distribution will hold, according to the metadata installed here."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+
+from dkist_workflow import normalized_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 TASK_REQUIREMENT = "dkist-task[otlp]"
-"""In every environment: the launcher, and what sends telemetry where a worker switches it on."""
+"""In every environment: the launcher, and what sends telemetry if a worker switches it on."""
 
 _EDITABLE_MODULES = {
-    # An editable installation lists no modules, and these are what a task's module most often imports by mistake.
+    # An editable installation lists no modules; these are what the module of a task most often imports by mistake.
     "dkist_workflow": "dkist-workflow",
     "dkist_airflow_node": "dkist-airflow-node",
     "dkist_build_utils": "dkist-build-utils",
@@ -29,18 +30,24 @@ _EDITABLE_MODULES = {
 def extras_of(distribution_name: str) -> frozenset[str]:
     """Return the normalised names of the extras that an installed distribution has."""
     provided = distribution(distribution_name).metadata.get_all("Provides-Extra") or ()
-    return frozenset(canonicalize_name(extra) for extra in provided)
+    return frozenset(normalized_name(extra) for extra in provided)
 
 
 def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[str, str]:
-    """
-    Return the modules that can be imported here but not in an environment of the distribution with these extras.
+    """Return the modules that can be imported here but not in an environment of the distribution with these extras.
+
+    Parameters
+    ----------
+    distribution_name : str
+        The distribution.
+    extras : iterable of str
+        Its extras in the environment.
 
     Returns
     -------
-    dict
-        From the name of each top-level module to the names of distributions that hold it. Modules of which it
-        cannot be told are left out.
+    dict of str to str
+        From the name of each top-level module to the names of distributions that hold it. Modules that no metadata
+        lists are left out.
     """
     present = _required(distribution_name, frozenset(extras)) | _required("dkist-task", frozenset({"otlp"}))
     return {
@@ -54,7 +61,7 @@ def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[s
 def _holders_of_modules() -> Mapping[str, frozenset[str]]:
     """Return the distributions that hold each top-level module installed here."""
     holders = {
-        module: frozenset(str(canonicalize_name(name)) for name in names)
+        module: frozenset(normalized_name(name) for name in names)
         for module, names in packages_distributions().items()
         if module not in sys.stdlib_module_names
     }
@@ -64,10 +71,10 @@ def _holders_of_modules() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _required(distribution_name: str, extras: frozenset[str]) -> frozenset[str]:
-    """Return the names of the distribution and of all that it requires, so far as they are installed."""
+    """Return the names of the distribution and of its installed requirements, direct and indirect."""
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
-    pending = [(canonicalize_name(distribution_name), extra) for extra in ("", *extras)]
+    pending = [(normalized_name(distribution_name), extra) for extra in ("", *extras)]
     while pending:
         name, extra = pending.pop()
         if (name, extra) in seen:
@@ -80,6 +87,6 @@ def _required(distribution_name: str, extras: frozenset[str]) -> frozenset[str]:
             continue
         for requirement in map(Requirement, texts):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                required = canonicalize_name(requirement.name)
-                pending += [(required, each) for each in ("", *map(canonicalize_name, requirement.extras))]
+                required = normalized_name(requirement.name)
+                pending += [(required, each) for each in ("", *map(normalized_name, requirement.extras))]
     return frozenset(found)

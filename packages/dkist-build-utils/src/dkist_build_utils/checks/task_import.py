@@ -1,17 +1,16 @@
-"""
-Import tasks as the launcher on a worker would: a program for another interpreter, standard library only.
+"""Import tasks as the launcher on a worker would: a program for another interpreter, standard library only.
 
 ``python -P task_import.py REQUEST ANSWER``
 
-REQUEST is a JSON file with the keys
+REQUEST is a JSON file with the members
 
 - ``tasks``: list of ``module:Class``;
-- ``path``: ``sys.path`` to use, or null for the interpreter's own;
-- ``absent``: from the name of a top-level module to the distributions that hold it: these modules are hidden.
+- ``path``: the ``sys.path`` to use, or null for the interpreter's own;
+- ``absent``: the top-level modules to hide: an object from the name of each to the distributions that hold it.
 
-A line is added to ANSWER for each task, in their order: a JSON list of the task, what is wrong with it or null, and the
-name of the module that is missing or null. The exit status is 0 when all have been tried. A task without a line is one
-whose import ended the interpreter.
+The program adds a line to ANSWER for each task, in their order: a JSON list of the task, its problem or null, and the
+name of the missing module or null. The exit status is 0 after the last task. A task without a line is one whose import
+ended the interpreter.
 """
 
 from __future__ import annotations
@@ -32,15 +31,14 @@ if TYPE_CHECKING:
 
 
 class Without:
-    """
-    A finder that finds all that another does but some top-level modules.
+    """A finder that hides some top-level modules from another finder.
 
     Parameters
     ----------
-    finder
+    finder : object
         The other finder, an entry of ``sys.meta_path``.
-    absent
-        The names of the modules that are not to be found.
+    absent : mapping of str to str
+        The names of the modules to hide, and the distributions that hold them.
     """
 
     def __init__(self, finder: Any, absent: Mapping[str, str]) -> None:
@@ -50,7 +48,7 @@ class Without:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return the spec that the other finder finds; none for an absent module."""
+        """Return the spec that the other finder finds; None for a hidden module."""
         if name.partition(".")[0] in self._absent:
             return None
         spec: importlib.machinery.ModuleSpec | None = self._finder.find_spec(name, path, target)
@@ -61,7 +59,7 @@ class Without:
 
 
 def why_not_importable(entry_point: str, absent: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return what is wrong with a task, and the module that is missing; None for what is not so."""
+    """Return the problem of a task and the missing module, each None if there is none."""
     module_name, _, class_name = entry_point.partition(":")
     try:
         task = getattr(importlib.import_module(module_name), class_name, None)
@@ -91,7 +89,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _line_of(error: BaseException) -> str:
-    """Return the place in somebody's code, rather than in the import system's, where an error was raised."""
+    """Return the line that raised an error, in the user's code rather than in the import system's."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -103,7 +101,7 @@ def _line_of(error: BaseException) -> str:
 
 
 def _short(file_name: str) -> str:
-    """Return a file's name below the folder that it is imported from."""
+    """Return the name of a file relative to the folder that it is imported from."""
     below = [entry for entry in sys.path if entry and file_name.startswith(f"{entry}/")]
     return file_name.removeprefix(f"{max(below, key=len)}/") if below else file_name
 

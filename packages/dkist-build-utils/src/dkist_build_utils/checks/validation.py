@@ -1,4 +1,4 @@
-"""Every fault of a package of workflows, found before anything is written."""
+"""All faults of a package of workflows, found before anything is written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
 from dkist_build_utils.checks.discovery import Discovery, FoundWorkflow, discover_workflows
 from dkist_build_utils.checks.import_check import import_faults
 from dkist_build_utils.checks.requirement import extras_of, modules_absent_from
-from dkist_build_utils.errors import Fault, FaultsError
-from dkist_build_utils.names import PLAIN_NAME, lock_file_name
+from dkist_build_utils.checks.setting_name import setting_name_problems
+from dkist_build_utils.errors import Fault, FaultsError, counted
 from dkist_build_utils.programs import is_airflow_installed, load_errors
-from dkist_workflow import Node, Workflow, WorkflowError
+from dkist_workflow import DEVELOPMENT_VERSION, Node, Workflow, WorkflowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,21 +36,20 @@ class Validation:
     workflows: tuple[FoundWorkflow, ...]
     """All that were found, sorted by DAG id."""
     faults: tuple[Fault, ...]
-    """All that is wrong; empty if the package can be released."""
+    """All faults; empty if the package can be released."""
     is_loaded_in_airflow: bool
-    """Whether a real Airflow has loaded the files: False where it is not installed, or was not asked."""
+    """Whether a real Airflow has loaded the files: False if it is not installed or was not asked."""
 
 
 def validate_workflows(workflow_package: ModuleType | str, *, airflow: bool | None = None) -> Validation:
-    """
-    Check every workflow of a package; raise one error that tells all faults.
+    """Check every workflow of a package and raise one error that lists all faults.
 
     Parameters
     ----------
-    workflow_package
+    workflow_package : module or str
         The package, or its dotted name.
-    airflow
-        Whether to load the exported files in a real Airflow, in a process of its own. If not given: where Airflow is
+    airflow : bool, optional
+        Whether to load the exported files in a real Airflow, in a process of its own. By default: if Airflow is
         installed.
 
     Returns
@@ -61,9 +60,9 @@ def validate_workflows(workflow_package: ModuleType | str, *, airflow: bool | No
     Raises
     ------
     FaultsError
-        Something is wrong with the package; its ``faults`` hold each thing.
+        The package has faults; they are in ``faults``.
     BuildError
-        Airflow was asked for and cannot be started.
+        Airflow was asked for and does not start.
     """
     validation = validation_of(workflow_package, airflow=airflow)
     if validation.faults:
@@ -77,14 +76,14 @@ def validation_of(workflow_package: ModuleType | str, *, airflow: bool | None = 
     faults, files = _checked(discovery)
     asks_airflow = is_airflow_installed() if airflow is None else airflow
     if asks_airflow and files:
-        _LOGGER.info("loading %d files in Airflow", len(files))
+        _LOGGER.info("loading %s in Airflow", counted(len(files), "file"))
         errors = load_errors(files)
         faults += [Fault(name.removesuffix(".py"), None, f"in Airflow: {text}") for name, text in errors.items()]
     return Validation(discovery.package, discovery.workflows, tuple(faults), asks_airflow and bool(files))
 
 
 def checked_workflows(workflow_package: ModuleType | str) -> tuple[Workflow, ...]:
-    """Return the workflows of a package that has no fault, without asking Airflow; FaultsError if it has one."""
+    """Return the workflows of a package without asking Airflow; FaultsError if it has a fault."""
     discovery = discover_workflows(workflow_package)
     faults, _ = _checked(discovery)
     if faults:
@@ -93,7 +92,7 @@ def checked_workflows(workflow_package: ModuleType | str) -> tuple[Workflow, ...
 
 
 def _checked(discovery: Discovery) -> tuple[list[Fault], dict[str, bytes]]:
-    """Return the faults, and the DAG files of the workflows that have none."""
+    """Return the faults, and the DAG files of the workflows without faults."""
     faults = list(discovery.faults)
     files: dict[str, bytes] = {}
     held: dict[str, list[Workflow]] = defaultdict(list)
@@ -114,12 +113,12 @@ def _checked(discovery: Discovery) -> tuple[list[Fault], dict[str, bytes]]:
 
 
 def _workflow_faults(workflow: Workflow) -> Iterator[Fault]:
-    """Yield what is wrong with one workflow by itself."""
+    """Yield the faults of one workflow by itself."""
     where = workflow.dag_id
     if not workflow.nodes:
         yield Fault(where, None, "the workflow has no task; add one with add_node")
-    if not PLAIN_NAME.fullmatch(where):
-        yield Fault(where, None, "no file of a release begins with '.' or '-'; begin process_category otherwise")
+    if where.startswith((".", "-")):
+        yield Fault(where, None, "a file of a release cannot begin with '.' or '-'; change process_category")
     if not _is_releasable(workflow.workflow_version):
         yield Fault(
             where,
@@ -144,19 +143,19 @@ def _is_releasable(version: str) -> bool:
     try:
         Version(version)
     except InvalidVersion:
-        return version == "dev"
+        return version == DEVELOPMENT_VERSION
     return True
 
 
 def _rendered(workflow: Workflow) -> bytes:
-    """Return the DAG file as it will be but for the digests of the locks, which are not made yet."""
+    """Return the DAG file as it will be, except for the digests of the locks, which are not made yet."""
     return render_dag_file(
         workflow, locks={node.pip_extras: Lock("requirements.txt", "0" * 64) for node in workflow.nodes}
     )
 
 
 def _release_faults(package: str, held: dict[str, list[Workflow]]) -> Iterator[Fault]:
-    """Yield a fault where the workflows cannot be one release: one distribution in one version."""
+    """Yield a fault if the workflows cannot be one release: one distribution in one version."""
     if len(held) > 1:
         places = "; ".join(f"{name}: {workflows[0].dag_id}" for name, workflows in sorted(held.items()))
         yield Fault(package, None, f"its workflows belong to several distributions ({places}); release each by itself")
@@ -178,14 +177,32 @@ def _compile_faults(name: str, content: bytes) -> Iterator[Fault]:
 
 
 def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[Fault]:
-    """Yield the tasks that cannot be imported by name with nothing but what their environments will hold."""
+    """Yield what would go wrong with tasks in their environments; a problem that tasks share is one fault."""
+    users: dict[str, list[tuple[Workflow, Node]]] = defaultdict(list)
+    for problem, workflow, node in (*_setting_problems(workflows), *_import_problems(distribution, workflows)):
+        users[problem].append((workflow, node))
+    for problem, ((workflow, node), *others) in users.items():
+        also = ", ".join(sorted({other.name for _, other in others} - {node.name}))
+        yield Fault(workflow.dag_id, node.name, f"{problem}; the same fault in {also}" if also else problem)
+
+
+def _setting_problems(workflows: Iterable[Workflow]) -> Iterator[tuple[str, Workflow, Node]]:
+    """Yield each class attribute that is nearly a setting."""
+    for workflow in workflows:
+        for node in workflow.nodes:
+            for problem in setting_name_problems(node.task):
+                yield problem, workflow, node
+
+
+def _import_problems(distribution: str, workflows: Iterable[Workflow]) -> Iterator[tuple[str, Workflow, Node]]:
+    """Yield the tasks that cannot be imported by name with only what their environments will hold."""
     users: dict[tuple[str, ...], dict[str, list[tuple[Workflow, Node]]]] = defaultdict(lambda: defaultdict(list))
     for workflow in workflows:
         for node in workflow.nodes:
             users[node.pip_extras][node.entry_point].append((workflow, node))
-    sharers: dict[str, list[tuple[Workflow, Node]]] = defaultdict(list)
     for extras, tasks in users.items():
-        _LOGGER.info("importing %d tasks with what %s will have", len(tasks), lock_file_name(extras))
+        environment = f"extras {', '.join(extras)}" if extras else "no extras"
+        _LOGGER.info("importing %s as an environment with %s would", counted(len(tasks), "task"), environment)
         problems = import_faults(
             sys.executable,
             tasks,
@@ -194,8 +211,4 @@ def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[F
             absent=modules_absent_from(distribution, extras),
         )
         for entry_point, problem in problems.items():
-            sharers[problem].append(tasks[entry_point][0])
-    # One import that is wrong, in a module that tasks share, is one thing to mend.
-    for problem, ((workflow, node), *others) in sharers.items():
-        also = ", ".join(sorted({other.name for _, other in others} - {node.name}))
-        yield Fault(workflow.dag_id, node.name, f"{problem}; the same is wrong with {also}" if also else problem)
+            yield problem, *tasks[entry_point][0]

@@ -15,8 +15,8 @@ from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.table import table
-from dkist_build_utils.errors import BuildError
-from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, tree
+from dkist_build_utils.errors import BuildError, counted
+from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import archive, export, replace_file
 from dkist_workflow import WorkflowError
 
@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class _Progress(logging.Handler):
-    """Say on standard error what goes on, warnings in yellow."""
+    """Print progress on standard error, warnings in yellow."""
 
     def emit(self, record: logging.LogRecord) -> None:
         is_warning = record.levelno >= logging.WARNING
@@ -41,10 +41,9 @@ class _Progress(logging.Handler):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def cli(context: click.Context, *, debug: bool) -> None:
-    """
-    From a package of workflows to a deployed version.
+    """Turn a package of workflows into a deployed version.
 
-    A build pipeline runs validate, export and archive; where Airflow is, deploy brings the archive in.
+    A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder is.
 
     Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
     """
@@ -56,7 +55,7 @@ def cli(context: click.Context, *, debug: bool) -> None:
 
 @contextmanager
 def _errors_in_short(*, debug: bool) -> Iterator[None]:
-    """Turn what can go wrong into a message on standard error and exit status 1."""
+    """Turn an error into a message on standard error and exit status 1."""
     try:
         yield
     except (BuildError, WorkflowError, OSError) as error:
@@ -72,11 +71,10 @@ def _errors_in_short(*, debug: bool) -> Iterator[None]:
 @click.option(
     "--airflow/--no-airflow",
     default=None,
-    help="Whether to load the files in a real Airflow. [default: where it is installed]",
+    help="Whether to load the files in a real Airflow. [default: if it is installed]",
 )
 def validate(package: str, *, as_json: bool, airflow: bool | None) -> None:
-    """
-    Report every fault of the workflows in PACKAGE at once.
+    """Report every fault of the workflows in PACKAGE at once.
 
     PACKAGE is the dotted name of an importable package whose public modules hold Workflow objects, for example
     'my_instrument.workflows'.
@@ -90,7 +88,8 @@ def validate(package: str, *, as_json: bool, airflow: bool | None) -> None:
         if not validation.faults:
             click.echo(table(("DAG", "TASKS", "QUEUES", "EXTRAS", "FOUND AS"), _validation_rows(validation)))
         asked = "loaded in Airflow" if validation.is_loaded_in_airflow else "not loaded in Airflow"
-        click.echo(f"{len(validation.workflows)} workflows, {len(validation.faults)} faults; {asked}", err=True)
+        workflows, faults = counted(len(validation.workflows), "workflow"), counted(len(validation.faults), "fault")
+        click.echo(f"{workflows}, {faults}; {asked}", err=True)
     sys.exit(1 if validation.faults else 0)
 
 
@@ -126,19 +125,22 @@ def _validation_object(validation: Validation) -> dict[str, Any]:
 @cli.command("export")
 @click.argument("package")
 @click.option("--version", help="The version of the release. [default: BUILD_VERSION, then dev]")
-@click.option("--output", type=_FOLDER, default=Path(), help="Where to make the release folder. [default: here]")
+@click.option(
+    "--output",
+    type=_FOLDER,
+    default=Path(),
+    help="Where to make the release folder. [default: here]",
+)
 @click.option(
     "--find-links", type=_FOLDER, multiple=True, help="A folder with wheels that are not published yet; repeatable."
 )
 @click.option("--python", metavar="X.Y", help="The Python of the workers. [default: that of the locks, then this one]")
 @click.option("--python-platform", metavar="P", help="Their platform, as uv names it: x86_64-manylinux_2_28, ...")
-@click.option(
-    "--upgrade-locks", is_flag=True, help="Resolve every lock again; locks that are there are kept otherwise."
-)
+@click.option("--upgrade-locks", is_flag=True, help="Resolve every lock again; without it, existing locks are kept.")
 @click.option(
     "--no-lock",
     is_flag=True,
-    help="Lock nothing: workers resolve and install, unhashed, what the requirements mean on that day.",
+    help="Make no locks: workers install what the requirements resolve to on that day, without hashes.",
 )
 def export_command(
     package: str,
@@ -151,11 +153,10 @@ def export_command(
     upgrade_locks: bool,
     no_lock: bool,
 ) -> None:
-    """
-    Write the release folder of PACKAGE.
+    """Write the release folder of PACKAGE.
 
-    It holds DAG files, locks, pools and a manifest. Prints the path of the folder, <distribution>_<version>. It is
-    replaced as a whole; on any fault nothing changes.
+    The folder, <distribution>_<version>, holds DAG files, locks, pools and a manifest. It is replaced as a whole; on
+    any fault nothing changes. Prints its path.
     """
     if no_lock and upgrade_locks:
         raise click.UsageError("--no-lock and --upgrade-locks exclude each other")
@@ -175,8 +176,7 @@ def export_command(
 @cli.command("archive")
 @click.argument("folder", type=_FOLDER)
 def archive_command(folder: Path) -> None:
-    """
-    Pack the release FOLDER into FOLDER.tar.gz.
+    """Pack the release FOLDER into FOLDER.tar.gz.
 
     Prints the path of the archive. The same folder gives the same bytes on any machine and any day.
     """
@@ -185,18 +185,23 @@ def archive_command(folder: Path) -> None:
 
 @cli.command()
 @click.argument("package", metavar="PACKAGE[:WORKFLOW]")
-@click.option("--format", "form", type=click.Choice(["tree", "mermaid"]), default="tree", show_default=True)
+@click.option("--format", "form", type=click.Choice(["tree", "mermaid", "svg"]), default="tree", show_default=True)
 @click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
 def graph(package: str, *, form: str, output: Path | None) -> None:
-    """
-    Draw the workflows of PACKAGE for people.
+    """Draw the workflows of PACKAGE for people.
 
-    All of them, or the one of a name; as a tree for a terminal, or a Mermaid flowchart for a README; queues, extras
-    and retries are shown.
+    All of them, or the one of a name: as a tree for a terminal, as a Mermaid flowchart for a README, or one of them as
+    an SVG picture. Queues, extras and settings of the tasks are shown, and how a variant differs from its base.
     """
     package, _, name = package.partition(":")
     workflows = named_workflows(package, name or None)
-    text = mermaid(workflows) if form == "mermaid" else "\n\n".join(map(tree, workflows))
+    if form == "svg" and len(workflows) > 1:
+        names = ", ".join(workflow.workflow_name for workflow in workflows)
+        raise click.UsageError(f"a picture shows one workflow; name it as {package}:WORKFLOW, one of {names}")
+    if form == "svg":
+        text = svg(workflows[0])
+    else:
+        text = mermaid(workflows) if form == "mermaid" else "\n\n".join(map(tree, workflows))
     _say(text, output)
 
 
@@ -204,10 +209,9 @@ def graph(package: str, *, form: str, output: Path | None) -> None:
 @click.argument("folder", type=_FOLDER)
 @click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
 def timeline(folder: Path, *, output: Path | None) -> None:
-    """
-    Draw the tasks of a run over time.
+    """Draw the tasks of a run over time.
 
-    The drawing is a web page complete in itself. FOLDER is the one that DKIST_SPAN_FOLDER named when the tasks ran.
+    The drawing is a self-contained web page. FOLDER is the one that DKIST_SPAN_FOLDER named when the tasks ran.
     """
     _say(render_timeline(folder), output)
 

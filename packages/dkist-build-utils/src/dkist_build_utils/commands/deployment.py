@@ -1,4 +1,4 @@
-"""The commands of ``dkist-build`` for whoever runs Airflow."""
+"""The commands of ``dkist-build`` for those who run Airflow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from dkist_build_utils.commands.table import table
 from dkist_build_utils.deployment import deploy, deployed_versions, undeploy
+from dkist_build_utils.errors import counted
 from dkist_build_utils.release import differences, find_release
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -22,22 +23,21 @@ _DAGS_FOLDER = click.option("--dags-folder", type=_FOLDER, required=True, help=_
 @click.option(
     "--airflow/--no-airflow",
     default=None,
-    help="Whether to create missing pools in the Airflow on this machine. [default: where it is installed]",
+    help="Whether to create missing pools in the Airflow on this machine. [default: if it is installed]",
 )
 def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) -> None:
-    """
-    Bring the version in ARCHIVE into the dags folder.
+    """Bring the version in ARCHIVE into the dags folder.
 
-    The whole of it appears in one step, or nothing does. The manifest is verified, then that the index can give
-    everything that the locks name; a version that is there with
-    the same bytes is left as it is, one with other bytes is refused. Pools that exist are never changed.
+    The version appears as a whole in one step, or not at all. Before, the archive is checked against its manifest, and
+    everything that the locks name is fetched from the index. A version that is there with the same bytes stays as it
+    is; one with other bytes is refused. Pools that exist are never changed.
     """
     done = deploy(archive, dags_folder, airflow=airflow)
     click.echo(done.path)
     if not done.is_new:
         click.echo("the same bytes were there already", err=True)
     for pool in done.pools_created:
-        click.secho(f"created pool {pool} with one slot; raise it to what the workers can carry", err=True, fg="yellow")
+        click.secho(f"created pool {pool} with 1 slot; raise it to what the workers can carry", err=True, fg="yellow")
     if done.pools_needed:
         click.secho(f"Airflow must have the pools {', '.join(done.pools_needed)}", err=True, fg="yellow")
 
@@ -49,14 +49,13 @@ def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) ->
 @click.option(
     "--airflow/--no-airflow",
     default=None,
-    help="Whether there is an Airflow on this machine to ask. [default: where it is installed]",
+    help="Whether there is an Airflow on this machine to ask. [default: if it is installed]",
 )
 def undeploy_command(name: str, *, dags_folder: Path, force: bool, airflow: bool | None) -> None:
-    """
-    Remove the version NAME from the dags folder.
+    """Remove the version NAME from the dags folder.
 
-    NAME is <distribution>_<version>, as 'list' shows it. Refused while one of its runs is queued or running, and
-    where there is no Airflow to ask.
+    NAME is <distribution>_<version>, as 'list' shows it. Refused while one of its runs is queued or running, and if
+    there is no Airflow to ask.
     """
     click.echo(undeploy(name, dags_folder, force=force, airflow=airflow))
 
@@ -87,21 +86,20 @@ def list_command(*, dags_folder: Path) -> None:
 @click.argument("new")
 @click.option("--dags-folder", type=_FOLDER, help=f"{_DAGS_FOLDER_HELP} OLD and NEW may be names of versions there.")
 def diff_command(old: str, new: str, *, dags_folder: Path | None) -> None:
-    """
-    Show what changed from OLD to NEW.
+    """Show what changed from OLD to NEW.
 
-    Tasks, edges, queues, retries and locked packages are compared. OLD and NEW are each a release folder, an
+    Tasks, edges, queues, settings and locked packages are compared. OLD and NEW are each a release folder, an
     archive, or the name of a deployed version.
     """
     changes = differences(find_release(old, dags_folder), find_release(new, dags_folder))
     for change in changes:
         colour = "green" if change.old is None else "red" if change.new is None else "yellow"
         click.secho(str(change), fg=colour)
-    click.echo(f"{len(changes)} changes", err=True)
+    click.echo(counted(len(changes), "change"), err=True)
 
 
 def _age(seconds: float) -> str:
-    """Return a time span in the largest unit of which there are two or more."""
+    """Return a time span in the largest unit that it has two or more of."""
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""Versions in Airflow's dags folder: bring one in, list them, take one out."""
+"""Versions in Airflow's dags folder: deploy, list, undeploy."""
 
 from __future__ import annotations
 

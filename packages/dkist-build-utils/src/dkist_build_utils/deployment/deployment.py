@@ -1,4 +1,4 @@
-"""Versions in the dags folder: each a release folder that came in whole and leaves whole."""
+"""Versions in the dags folder: each is a release folder that appears and disappears as a whole."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.deployment.supply import check_supply
-from dkist_build_utils.errors import BuildError
-from dkist_build_utils.names import PLAIN_NAME
+from dkist_build_utils.errors import BuildError, NewerManifestError
 from dkist_build_utils.programs import active_runs, create_missing_pools, is_airflow_installed
 from dkist_build_utils.release import (
     MANIFEST_NAME,
+    Manifest,
     Release,
     flush,
     flush_folder,
-    manifest_from_json,
-    pools_of,
+    is_plain_name,
     release_from_archive,
     release_from_folder,
     staged_folder,
@@ -43,11 +42,11 @@ class Deployed:
     path: Path
     """The folder of the version in the dags folder."""
     is_new: bool
-    """False where the same bytes were there already."""
+    """False if the same bytes were there already."""
     pools_created: tuple[str, ...]
-    """The pools that Airflow did not have."""
+    """The pools that were missing in Airflow and were created."""
     pools_needed: tuple[str, ...]
-    """The pools that the version needs and nobody has looked for, because Airflow was not asked."""
+    """The pools that the version needs, if Airflow was not asked whether it has them."""
 
 
 @dataclass(frozen=True)
@@ -57,52 +56,59 @@ class DeployedVersion:
     name: str
     """The name of its folder, ``<distribution>_<version>``."""
     dag_ids: tuple[str, ...]
-    """The DAGs it holds; none where its manifest cannot be read."""
+    """The DAGs in it; none if its manifest cannot be read."""
     deployed_at: float
     """When it was deployed, in seconds since the epoch."""
     size_bytes: int
     """The size of its files."""
     damage: str | None
     """How it differs from its manifest; None if it does not."""
+    is_newer: bool = False
+    """Whether a newer version of this distribution made it, so that this one cannot read its manifest."""
 
 
 def deploy(
     archive: str | os.PathLike[str], dags_folder: str | os.PathLike[str], *, airflow: bool | None = None
 ) -> Deployed:
-    """
-    Bring a version into the dags folder: the whole of it, or nothing.
+    """Bring a version into the dags folder: all of it, or nothing.
 
-    The archive is checked against its manifest, its locks against the index that uv is set up for on this machine, and
-    missing pools are created, before the version appears in one step.
+    First the archive is checked against its manifest, and its locks against the index that uv is set up for on this
+    machine, and missing pools are created. Then the version appears in one step.
 
     Parameters
     ----------
-    archive
-        What `dkist_build_utils.archive` made.
-    dags_folder
+    archive : path
+        An archive that `dkist_build_utils.archive` made.
+    dags_folder : path
         The folder from which Airflow reads DAG files.
-    airflow
-        Whether to create missing pools in the Airflow on this machine; if not given: where Airflow is installed.
+    airflow : bool, optional
+        Whether to create missing pools in the Airflow on this machine. By default: if Airflow is installed.
+
+    Returns
+    -------
+    Deployed
+        What was done.
 
     Raises
     ------
     BuildError
-        The archive is not sound; a lock cannot be satisfied; the version, or a DAG id of it, is there already with
-        other bytes; the dags folder is on a file system of its own; or Airflow does not answer. Nothing has appeared.
+        The archive is damaged; the index cannot give what a lock names; the version, or one of its DAG ids, is there
+        already with other bytes; the dags folder is a file system of its own; or Airflow does not answer. The dags
+        folder is as it was.
     """
     _LOGGER.info("checking %s", archive)
     release = release_from_archive(Path(archive))
     dags = _resolved(dags_folder)
-    target = dags / release.manifest.folder_name
+    target = dags / release.manifest.release.folder_name
     asks_airflow = is_airflow_installed() if airflow is None else airflow
     is_there = _is_there(target, release)
     if not is_there:
         _check_dag_ids(dags, release)
         check_supply(release)
-    pools = pools_of(release)
+    pools = release.pools
     created = create_missing_pools(pools) if pools and asks_airflow else ()
     with _exclusive(dags) as staging:
-        # Asked again: another deploy may have been at work.
+        # Look again: another deploy may have been at work.
         if not _is_there(target, release):
             _check_dag_ids(dags, release)
             with staged_folder(staging, target.name, release.files) as staged:
@@ -117,19 +123,18 @@ def deploy(
 def undeploy(
     name: str, dags_folder: str | os.PathLike[str], *, force: bool = False, airflow: bool | None = None
 ) -> Path:
-    """
-    Remove a version from the dags folder, in one step.
+    """Remove a version from the dags folder, in one step.
 
     Parameters
     ----------
-    name
+    name : str
         The name of its folder, ``<distribution>_<version>``.
-    dags_folder
+    dags_folder : path
         The folder from which Airflow reads DAG files.
-    force
+    force : bool, optional
         Do not ask Airflow whether runs are active.
-    airflow
-        Whether there is an Airflow on this machine to ask; if not given: where it is installed.
+    airflow : bool, optional
+        Whether there is an Airflow on this machine to ask. By default: if it is installed.
 
     Returns
     -------
@@ -139,12 +144,12 @@ def undeploy(
     Raises
     ------
     BuildError
-        There is no such version; or one of its runs is active, or nobody can tell, and ``force`` was not given.
+        There is no such version; or, without ``force``, one of its runs is active or there is no Airflow to ask.
     """
     dags = _resolved(dags_folder)
     target = dags / name
-    if not PLAIN_NAME.fullmatch(name) or not (target / MANIFEST_NAME).is_file() or target.is_symlink():
-        raise BuildError(f"{name!r} is no version deployed in {dags}; 'dkist-build list' shows those that are")
+    if not is_plain_name(name) or not (target / MANIFEST_NAME).is_file() or target.is_symlink():
+        raise BuildError(f"{name!r} is not a version deployed in {dags}; 'dkist-build list' shows those that are")
     if not force:
         _check_inactive(target, asks_airflow=is_airflow_installed() if airflow is None else airflow)
     with _exclusive(dags) as staging:
@@ -155,7 +160,7 @@ def undeploy(
 
 
 def deployed_versions(dags_folder: str | os.PathLike[str]) -> tuple[DeployedVersion, ...]:
-    """Return the versions in a dags folder, sorted by name; what is not a release folder is passed over."""
+    """Return the versions in a dags folder, sorted by name; folders that are not release folders are skipped."""
     versions = []
     for manifest in sorted(_resolved(dags_folder).glob(f"*/{MANIFEST_NAME}")):
         with suppress(FileNotFoundError):  # it is undeployed at this moment
@@ -165,12 +170,12 @@ def deployed_versions(dags_folder: str | os.PathLike[str]) -> tuple[DeployedVers
 
 def _deployed_version(folder: Path) -> DeployedVersion:
     dag_ids: tuple[str, ...] = ()
-    damage = None
+    damage, is_newer = None, False
     try:
-        dag_ids = manifest_from_json((folder / MANIFEST_NAME).read_bytes()).dag_ids
+        dag_ids = _manifest(folder).dag_ids
         release_from_folder(folder)
     except BuildError as error:
-        damage = str(error)
+        damage, is_newer = str(error), isinstance(error, NewerManifestError)
     files = [path for path in folder.iterdir() if path.is_file()]
     return DeployedVersion(
         name=folder.name,
@@ -178,18 +183,27 @@ def _deployed_version(folder: Path) -> DeployedVersion:
         deployed_at=(folder / MANIFEST_NAME).stat().st_mtime,  # Airflow's __pycache__ changes that of the folder
         size_bytes=sum(path.stat().st_size for path in files),
         damage=damage,
+        is_newer=is_newer,
     )
+
+
+def _manifest(folder: Path) -> Manifest:
+    """Return the manifest of a deployed version; BuildError if it cannot be read."""
+    try:
+        return Manifest.from_json((folder / MANIFEST_NAME).read_bytes())
+    except (IsADirectoryError, PermissionError) as error:
+        raise BuildError(f"{folder / MANIFEST_NAME} cannot be read: {error.strerror}") from error
 
 
 def _resolved(dags_folder: str | os.PathLike[str]) -> Path:
     dags = Path(dags_folder).resolve()
     if not dags.is_dir():
-        raise BuildError(f"the dags folder {dags} is not there; make it, or name the one that Airflow reads")
+        raise BuildError(f"there is no dags folder {dags}; create it, or name the one that Airflow reads")
     return dags
 
 
 def _is_there(target: Path, release: Release) -> bool:
-    """Tell whether the same bytes are deployed; BuildError where others are."""
+    """Return whether the same bytes are deployed; BuildError if others are."""
     if not os.path.lexists(target):
         return False
     try:
@@ -198,14 +212,19 @@ def _is_there(target: Path, release: Release) -> bool:
     except BuildError as error:
         raise BuildError(f"{target} is there and damaged ({error}); undeploy it first") from error
     raise BuildError(
-        f"{target} is there with other bytes; a version that is deployed is never changed: release a new version, or "
-        "undeploy that one first"
+        f"{target} is there with other bytes; a deployed version is never changed: release a new version, or undeploy "
+        "that one first"
     )
 
 
 def _check_dag_ids(dags: Path, release: Release) -> None:
     """Refuse a DAG id that another version in the folder has: Airflow would take one or the other by chance."""
     for version in deployed_versions(dags):
+        if version.is_newer:
+            raise BuildError(
+                f"{version.name} was deployed by a newer version of dkist-build-utils, so its DAG ids cannot be "
+                "compared; install the newer version"
+            )
         shared = set(version.dag_ids).intersection(release.manifest.dag_ids)
         if shared:
             raise BuildError(f"DAG id {min(shared)!r} is deployed already, in {version.name}; rename the workflow")
@@ -214,10 +233,10 @@ def _check_dag_ids(dags: Path, release: Release) -> None:
 def _check_inactive(target: Path, *, asks_airflow: bool) -> None:
     if not asks_airflow:
         raise BuildError(
-            f"{target.name}: without Airflow on this machine nobody can tell whether its runs have ended; "
+            f"{target.name}: there is no Airflow on this machine to ask whether its runs have ended; "
             "use --force if they have"
         )
-    dag_ids = manifest_from_json((target / MANIFEST_NAME).read_bytes()).dag_ids
+    dag_ids = _manifest(target).dag_ids
     runs = active_runs(dag_ids)
     if runs:
         named = ", ".join(f"{dag_id} {run_id} ({state})" for dag_id, run_id, state in runs[:3])
@@ -227,15 +246,14 @@ def _check_inactive(target: Path, *, asks_airflow: bool) -> None:
 
 @contextmanager
 def _exclusive(dags: Path) -> Iterator[Path]:
-    """
-    Keep other deploys out, and give an empty folder on the file system of the dags folder.
+    """Keep other deploys out and yield an empty folder on the file system of the dags folder.
 
-    It lies beside the dags folder, because Airflow reads hidden folders inside as well, and stays: it holds the lock.
+    It lies beside the dags folder, because Airflow reads hidden folders inside it. It stays, because it holds the lock.
     What a killed deploy left in it is removed.
     """
     if dags.parent.stat().st_dev != dags.stat().st_dev:
         raise BuildError(
-            f"{dags} is on another file system than the folder that holds it, so no version could appear in it in one "
+            f"{dags} is on another file system than its parent folder, so a version could not appear in it in one "
             "step; let Airflow read a folder inside that file system"
         )
     staging = dags.with_name(f".{dags.name}.dkist-deploy")
@@ -243,7 +261,7 @@ def _exclusive(dags: Path) -> Iterator[Path]:
         staging.mkdir(exist_ok=True)
         lock = (staging / "lock").open("a")
     except OSError as error:
-        raise BuildError(f"{staging}, where versions are unpacked, cannot be made: {error.strerror}") from error
+        raise BuildError(f"{staging}, where versions are unpacked, cannot be created: {error.strerror}") from error
     with lock:
         _lock(lock.fileno(), dags)
         for leftover in staging.iterdir():
@@ -253,7 +271,7 @@ def _exclusive(dags: Path) -> Iterator[Path]:
 
 
 def _lock(handle: int, dags: Path) -> None:
-    """Take a lock that ends with this process; BuildError where another deploy keeps it."""
+    """Take a lock that ends with this process; BuildError if another deploy keeps it."""
     deadline = time.monotonic() + _WAIT_SECONDS
     is_said = False
     while True:

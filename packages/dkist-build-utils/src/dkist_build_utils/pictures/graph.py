@@ -1,7 +1,8 @@
-"""A workflow drawn for people, in text."""
+"""A workflow drawn as text: a tree for a terminal, a Mermaid flowchart for a README."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.checks import discover_workflows
@@ -14,10 +15,9 @@ if TYPE_CHECKING:
 
 
 def tree(workflow: Workflow) -> str:
-    """
-    Return a workflow as a tree for a terminal: each task below one of its upstreams.
+    """Return a workflow as a tree for a terminal: each task below one of its upstreams.
 
-    A task with several upstreams stands below the last of them to be listed, and is named in brackets below the others.
+    A task with several upstreams stands below the last of them in the list, and in brackets below the others.
     """
     downstream = _downstream(workflow)
     roots = [node for node in workflow.nodes if not node.upstream_names]
@@ -29,7 +29,7 @@ def tree(workflow: Workflow) -> str:
         node, indent, is_last = pending.pop()
         remaining[node.name] -= 1
         is_waiting = remaining[node.name] > 0
-        label = f"[{node.name}]" if is_waiting else " ".join([node.name, *_marks(node)])
+        label = f"[{node.name}]" if is_waiting else " ".join([node.name, *(f"({mark})" for mark in marks(node))])
         lines.append(f"{indent}{'└─ ' if is_last else '├─ '}{label}")
         if not is_waiting:
             below = downstream[node.name]
@@ -39,14 +39,14 @@ def tree(workflow: Workflow) -> str:
 
 
 def mermaid(workflows: Iterable[Workflow]) -> str:
-    """Return workflows as one Mermaid flowchart, a box each, to be set in a README's block of type ``mermaid``."""
+    """Return workflows as one Mermaid flowchart, a box for each, for a code block of type ``mermaid``."""
     lines = ["flowchart TD"]
     for number, workflow in enumerate(workflows, start=1):
         # Not the names themselves: 'end' is a word of Mermaid's.
         ids = {node.name: f"task{number}_{place}" for place, node in enumerate(workflow.nodes, start=1)}
         lines.append(f'subgraph workflow{number}["{workflow.workflow_name} {workflow.workflow_version}"]')
         for node in workflow.nodes:
-            label = "<br/>".join([node.name, *_marks(node)])
+            label = "<br/>".join([node.name, *(f"({mark})" for mark in marks(node))])
             lines.append(f'    {ids[node.name]}["{label}"]')
             lines += [f"    {ids[upstream]} --> {ids[node.name]}" for upstream in node.upstream_names]
         lines.append("end")
@@ -54,8 +54,14 @@ def mermaid(workflows: Iterable[Workflow]) -> str:
 
 
 def named_workflows(workflow_package: ModuleType | str, name: str | None = None) -> tuple[Workflow, ...]:
-    """
-    Return the workflows of a package: all, or those of one name, which may be its DAG id or the name of its variable.
+    """Return all workflows of a package, or those with one name.
+
+    Parameters
+    ----------
+    workflow_package : module or str
+        The package, or its dotted name.
+    name : str, optional
+        The name of a workflow, its DAG id or the name of its variable.
 
     Raises
     ------
@@ -78,19 +84,23 @@ def named_workflows(workflow_package: ModuleType | str, name: str | None = None)
     return found
 
 
+def marks(node: Node) -> Iterator[str]:
+    """Yield what is special about a task: its queue, its extras, and settings that are not the default."""
+    if node.resource_queue is not ResourceQueue.DEFAULT:
+        yield node.resource_queue.value
+    if node.pip_extras:
+        yield f"extras: {', '.join(node.pip_extras)}"
+    for setting in fields(node.settings):
+        value = getattr(node.settings, setting.name)
+        if value != setting.default:
+            name = setting.name.removesuffix("_seconds")
+            unit = " s" if name != setting.name else ""
+            yield f"{name.replace('_', ' ')}: {value}{unit}"
+
+
 def _downstream(workflow: Workflow) -> Mapping[str, Sequence[Node]]:
     downstream: dict[str, list[Node]] = {node.name: [] for node in workflow.nodes}
     for node in workflow.nodes:
         for upstream in node.upstream_names:
             downstream[upstream].append(node)
     return downstream
-
-
-def _marks(node: Node) -> Iterator[str]:
-    """Yield what sets a task apart."""
-    if node.resource_queue is not ResourceQueue.DEFAULT:
-        yield f"({node.resource_queue.value})"
-    if node.pip_extras:
-        yield f"(extras: {', '.join(node.pip_extras)})"
-    if node.settings.retries:
-        yield f"(retries: {node.settings.retries})"

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dkist_build_utils.errors import BuildError
+from dkist_build_utils.errors import SpansError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
 ERROR = 2
 """OTLP's status code of a span that failed."""
-
-
-class SpansError(BuildError, ValueError):
-    """A folder holds no spans to draw."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,7 @@ class Span:
 
 
 def read_spans(folder: Path) -> tuple[Span, ...]:
-    """
-    Return the spans of every file in a folder, in the order of their beginnings.
+    """Return the spans of every file in a folder, in the order of their beginnings.
 
     Lines that hold none are passed over: a task that was killed may have left half of one.
 

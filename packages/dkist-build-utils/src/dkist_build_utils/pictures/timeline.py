@@ -54,8 +54,7 @@ class TaskBar:
 
 
 def render_timeline(span_folder: Path) -> str:
-    """
-    Return a page that draws the tasks in a folder of spans, complete in itself.
+    """Return a page that draws the tasks in a folder of spans, complete in itself.
 
     Parameters
     ----------

@@ -1,11 +1,10 @@
-"""Other programs that are run: uv, a Python interpreter of its own, the Airflow on this machine."""
+"""Other programs that this distribution runs: uv, a Python interpreter, the Airflow on this machine."""
 
 from __future__ import annotations
 
-from dkist_build_utils.programs.program import run_program
-from dkist_build_utils.programs.scheduler import active_runs, create_missing_pools, is_airflow_installed, load_errors
-from dkist_build_utils.programs.uv_program import (
-    UvError,
+from dkist_build_utils.programs.airflow import active_runs, create_missing_pools, is_airflow_installed, load_errors
+from dkist_build_utils.programs.interpreter import run_program
+from dkist_build_utils.programs.uv import (
     clean_environment,
     find_links_options,
     has_interpreter,
@@ -14,7 +13,6 @@ from dkist_build_utils.programs.uv_program import (
 )
 
 __all__ = [
-    "UvError",
     "active_runs",
     "clean_environment",
     "create_missing_pools",

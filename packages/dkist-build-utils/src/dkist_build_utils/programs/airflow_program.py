@@ -1,17 +1,16 @@
-"""
-Ask a real Airflow: a program for a process of its own, so that nothing here imports Airflow.
+"""Ask a real Airflow: a program for a process of its own, so that nothing of ours imports Airflow.
 
-``python -P airflow_program.py load FOLDER ANSWER`` loads every DAG file of a folder and answers with a JSON
-object: from a file's name to the last line of the error that Airflow has with it.
+``python -P airflow_program.py load FOLDER ANSWER`` loads every DAG file of a folder. The answer is a JSON object: from
+the name of each file that Airflow refuses to the last line of Airflow's error.
 
-``python -P airflow_program.py pools POOLS ANSWER`` creates the pools of a file made for ``airflow pools import`` that
-Airflow does not have, changes none, and answers with the list of the names that it created.
+``python -P airflow_program.py pools POOLS ANSWER`` creates the pools that Airflow does not have, from a file in the
+form of ``airflow pools import``, and changes none. The answer is the list of the names created.
 
-``python -P airflow_program.py runs DAG_IDS ANSWER`` answers with the runs that are queued or running of the DAGs that a
-file lists as JSON: a list of ``[DAG id, run id, state]``.
+``python -P airflow_program.py runs DAG_IDS ANSWER`` reads a JSON list of DAG ids. The answer is the list of their
+queued and running runs: ``[DAG id, run id, state]``.
 
-ANSWER is written when all has gone well; otherwise the exit status is not 0 and the last line of standard error says
-why.
+The program writes ANSWER at its end. If something fails, the exit status is not 0 and the last line of standard error
+says why.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def load_errors(folder: Path) -> dict[str, str]:
 
 
 def create_missing_pools(file: Path) -> list[str]:
-    """Create the pools that Airflow does not have; return their names."""
+    """Create the pools that Airflow does not have and return their names."""
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -54,7 +53,7 @@ def create_missing_pools(file: Path) -> list[str]:
 
 
 def active_runs(file: Path) -> list[tuple[str, str, str]]:
-    """Return the runs of some DAGs that have not ended."""
+    """Return the queued and running runs of some DAGs."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select

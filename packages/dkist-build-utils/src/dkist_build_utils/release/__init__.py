@@ -1,14 +1,16 @@
-"""The release folder and its archive: what they hold, how they are made, read, verified and compared."""
+"""The release folder and its archive: how they are made, read, checked and compared."""
 
 from __future__ import annotations
 
 from dkist_build_utils.release.builder import export
-from dkist_build_utils.release.content import Release, pools_of, release_from_folder
+from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.difference import Change, differences, find_release
 from dkist_build_utils.release.folder import flush, flush_folder, replace_file, staged_folder
-from dkist_build_utils.release.lock import LockRequest, resolved_lock
-from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest, manifest_from_json
+from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity, is_plain_name
+from dkist_build_utils.release.lock import resolved_lock
+from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.tarball import archive, release_from_archive
+from dkist_build_utils.release.workflow_row import TaskRow, WorkflowRow
 
 __all__ = [
     "MANIFEST_NAME",
@@ -16,14 +18,16 @@ __all__ = [
     "LockRequest",
     "Manifest",
     "Release",
+    "ReleaseIdentity",
+    "TaskRow",
+    "WorkflowRow",
     "archive",
     "differences",
     "export",
     "find_release",
     "flush",
     "flush_folder",
-    "manifest_from_json",
-    "pools_of",
+    "is_plain_name",
     "release_from_archive",
     "release_from_folder",
     "replace_file",

@@ -1,16 +1,16 @@
-"""What a release folder holds, checked against its manifest."""
+"""The content of a release folder, checked against its manifest."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dkist_build_utils.errors import BuildError, Fault, FaultsError
-from dkist_build_utils.names import PLAIN_NAME
 from dkist_build_utils.release.folder import read_folder
+from dkist_build_utils.release.identity import is_plain_name
 from dkist_build_utils.release.lock import digest, locked_pins
-from dkist_build_utils.release.manifest import MANIFEST_NAME, POOLS_NAME, Manifest, manifest_from_json
+from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
+from dkist_build_utils.release.pools import POOLS_NAME, pools_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,32 +19,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Release:
-    """A release folder in memory, with nothing in it that its manifest does not say."""
+    """A release folder in memory; it holds what its manifest says and nothing else."""
 
     manifest: Manifest
     """What it says of itself."""
     files: Mapping[str, bytes]
     """Every file by name, the manifest included."""
 
+    @property
+    def pools(self) -> dict[str, dict[str, Any]]:
+        """The pools that the release needs, with the settings for those that must be created."""
+        return pools_from_json(self.files[POOLS_NAME])
+
 
 def release_from_folder(folder: Path) -> Release:
-    """Return a release folder's content; BuildError where it is none, or not as its manifest says."""
+    """Return the content of a release folder; BuildError if it is none or is not as its manifest says."""
     if not folder.is_dir():
         raise BuildError(f"{folder}: there is no such folder")
     return verified_release(str(folder), read_folder(folder))
 
 
-def pools_of(release: Release) -> dict[str, dict[str, Any]]:
-    """Return the pools that a release needs, with the settings for those that are to be created."""
-    pools: dict[str, dict[str, Any]] = json.loads(release.files[POOLS_NAME])
-    return pools
-
-
 def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
-    """Return files as a release; BuildError, naming the subject, where they are not as their manifest says."""
+    """Return files as a release; BuildError, with the subject's name, if they are not as their manifest says."""
     if MANIFEST_NAME not in files:
-        raise BuildError(f"{subject} is no release: {MANIFEST_NAME} is missing")
-    manifest = manifest_from_json(files[MANIFEST_NAME])
+        raise BuildError(f"{subject} is not a release: {MANIFEST_NAME} is missing")
+    manifest = Manifest.from_json(files[MANIFEST_NAME])
     faults = [Fault(name, None, problem) for name, problem in _faults(manifest, files)]
     if faults:
         raise FaultsError(subject, faults)
@@ -52,9 +51,9 @@ def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
 
 
 def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the fault of each file that is not as the manifest says, and of what it says wrongly."""
-    if not PLAIN_NAME.fullmatch(manifest.folder_name):
-        yield MANIFEST_NAME, f"{manifest.folder_name!r} is not a plain name"
+    """Yield name and fault of each file that is not as the manifest says, and each contradiction in the manifest."""
+    if not is_plain_name(manifest.release.folder_name):
+        yield MANIFEST_NAME, f"{manifest.release.folder_name!r} is not a plain name"
     yield from _file_faults(manifest, files)
     yield from _lock_faults(manifest, files)
     yield from _pool_faults(manifest, files)
@@ -63,7 +62,7 @@ def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[st
 
 def _file_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     for name in sorted({*manifest.files, *files} - {MANIFEST_NAME}):
-        if not PLAIN_NAME.fullmatch(name):
+        if not is_plain_name(name):
             yield name, "this name is not plain"
         elif name not in files:
             yield name, "the manifest lists it and it is missing"
@@ -85,38 +84,37 @@ def _lock_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
         except BuildError as error:
             yield name, str(error)
         else:
-            if manifest.distribution not in pins:
-                yield name, f"it does not hold {manifest.distribution!r}"
+            if manifest.release.distribution not in pins:
+                yield name, f"it does not hold {manifest.release.distribution!r}"
 
 
 def _pool_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """Yield a fault where the pools are not those of the tasks, or not in the form that Airflow imports."""
-    needed = {task["pool"] for workflow in manifest.workflows for task in workflow["tasks"]} - {None}
+    """Yield a fault if the pools are not those of the tasks, or not in the form that Airflow imports."""
+    needed = {task.pool for workflow in manifest.workflows for task in workflow.tasks if task.pool is not None}
     try:
-        pools = json.loads(files.get(POOLS_NAME, b"{}"))
-        forms = {(type(pool["slots"]), type(pool["description"]), len(pool)) for pool in pools.values()}
-        is_sound = pools.keys() == needed and forms <= {(int, str, 3)}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        is_sound = pools_from_json(files.get(POOLS_NAME, b"{}")).keys() == needed
+    except ValueError:
         is_sound = False
     if not is_sound:
         yield POOLS_NAME, f"it does not hold the pools of the tasks ({', '.join(sorted(needed)) or 'none'})"
 
 
 def _workflow_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield what the manifest says of workflows that is not so, or not all."""
+    """Yield each statement on a workflow that contradicts another, and each file that belongs to none."""
     expected = {POOLS_NAME, *manifest.locks}
+    version = manifest.release.version
     for workflow in manifest.workflows:
-        dag_id, name = workflow["dag_id"], workflow["file"]
-        if name != f"{dag_id}.py" or not dag_id.endswith(f"_{manifest.version}") or name in expected:
-            yield MANIFEST_NAME, f"DAG id {dag_id!r}, file {name!r} are not those of one workflow of {manifest.version}"
+        dag_id, name = workflow.dag_id, workflow.file
+        if name != f"{dag_id}.py" or not dag_id.endswith(f"_{version}") or name in expected:
+            yield MANIFEST_NAME, f"DAG id {dag_id!r}, file {name!r} are not those of one workflow of {version}"
         expected.add(name)
         known: set[str] = set()
-        for task in workflow["tasks"]:
-            if task["lock"] is not None and manifest.locks.get(task["lock"]) != task["pip_extras"]:
-                yield name, f"task {task['name']!r}: {task['lock']!r} is not the lock for its extras"
-            if not known.issuperset(task["upstreams"]) or task["name"] in known:
-                yield name, f"task {task['name']!r} is listed twice or before one of its upstreams"
-            known.add(task["name"])
+        for task in workflow.tasks:
+            if task.lock is not None and manifest.locks.get(task.lock) != task.pip_extras:
+                yield name, f"task {task.name!r}: {task.lock!r} is not the lock for its extras"
+            if not known.issuperset(task.upstreams) or task.name in known:
+                yield name, f"task {task.name!r} is listed twice or before one of its upstreams"
+            known.add(task.name)
     for name in sorted(expected ^ manifest.files.keys()):
         listed = "no workflow or lock in the manifest is in it" if name in manifest.files else "it is not listed"
         yield name, listed

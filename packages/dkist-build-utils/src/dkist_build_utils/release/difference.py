@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dkist_build_utils.errors import BuildError
+from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.lock import digest, locked_pins
 from dkist_build_utils.release.tarball import release_from_archive
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-_SETTINGS = ("entry_point", "queue", "pip_extras", "retries", "retry_delay_seconds", "timeout_seconds")
+    from dkist_build_utils.release.workflow_row import TaskRow, WorkflowRow
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is not as it was."""
+    """One difference between two releases."""
 
     where: str
     """The workflow, lock or release that it is in."""
     what: str
     """The task, edge, setting or package."""
     old: str | None
-    """What it was; None where it is new."""
+    """What it was; None if it is new."""
     new: str | None
-    """What it is; None where it is gone."""
+    """What it is; None if it is gone."""
 
     def __str__(self) -> str:
         if self.old is None:
@@ -40,13 +40,19 @@ class Change:
 
 
 def find_release(name: str | os.PathLike[str], dags_folder: str | os.PathLike[str] | None = None) -> Release:
-    """
-    Return a release from its folder, its archive or, given the dags folder, its name there.
+    """Return a release from its folder, its archive or, given the dags folder, its name there.
+
+    Parameters
+    ----------
+    name : path
+        The folder, the archive or the name.
+    dags_folder : path, optional
+        The folder from which Airflow reads DAG files.
 
     Raises
     ------
     BuildError
-        There is none, or it is not sound.
+        There is no such release, or it is damaged.
     """
     path = Path(name)
     if dags_folder is not None and (Path(dags_folder) / path).is_dir():
@@ -60,52 +66,49 @@ def find_release(name: str | os.PathLike[str], dags_folder: str | os.PathLike[st
 
 
 def differences(old: Release, new: Release) -> tuple[Change, ...]:
-    """Return what changed: workflows, tasks, edges, settings of tasks, locked packages. Workflows are told by name."""
-    changes = [
-        *_pairs("release", {"Python": old.manifest.python}, {"Python": new.manifest.python}),
-        *_pairs(
-            "release", {"platform": old.manifest.python_platform}, {"platform": new.manifest.python_platform}, shown=str
-        ),
-    ]
-    old_workflows, new_workflows = _by_name(old), _by_name(new)
+    """Return what changed: workers, workflows (matched by name), tasks, edges, settings, locked packages."""
+    changes = list(_pairs("release", _workers(old), _workers(new)))
+    old_workflows = {workflow.name: workflow for workflow in old.manifest.workflows}
+    new_workflows = {workflow.name: workflow for workflow in new.manifest.workflows}
     for name in sorted(old_workflows.keys() | new_workflows.keys()):
         if name not in old_workflows:
-            changes.append(Change(name, "workflow", None, f"with {len(new_workflows[name]['tasks'])} tasks"))
+            changes.append(Change(name, "workflow", None, _size(new_workflows[name])))
         elif name not in new_workflows:
-            changes.append(Change(name, "workflow", f"with {len(old_workflows[name]['tasks'])} tasks", None))
+            changes.append(Change(name, "workflow", _size(old_workflows[name]), None))
         else:
-            changes += _workflow_changes(name, old_workflows[name], new_workflows[name])
+            changes += _workflow_changes(old_workflows[name], new_workflows[name])
     for lock in sorted(old.manifest.locks.keys() | new.manifest.locks.keys()):
         changes += _lock_changes(lock, old.files.get(lock), new.files.get(lock))
     return tuple(changes)
 
 
-def _by_name(release: Release) -> dict[str, dict[str, Any]]:
-    return {workflow["name"]: workflow for workflow in release.manifest.workflows}
+def _workers(release: Release) -> dict[str, str]:
+    identity = release.manifest.release
+    return {"Python": identity.python, "platform": str(identity.python_platform)}
 
 
-def _workflow_changes(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    old_tasks = {task["name"]: task for task in old["tasks"]}
-    new_tasks = {task["name"]: task for task in new["tasks"]}
-    yield from _pairs(name, {f"task {task}": "" for task in old_tasks}, {f"task {task}": "" for task in new_tasks})
-    yield from _pairs(name, _edges(old_tasks), _edges(new_tasks))
+def _size(workflow: WorkflowRow) -> str:
+    return f"with {counted(len(workflow.tasks), 'task')}"
+
+
+def _workflow_changes(old: WorkflowRow, new: WorkflowRow) -> Iterator[Change]:
+    old_tasks = {task.name: task for task in old.tasks}
+    new_tasks = {task.name: task for task in new.tasks}
+    yield from _pairs(old.name, {f"task {task}": "" for task in old_tasks}, {f"task {task}": "" for task in new_tasks})
+    yield from _pairs(old.name, _edges(old), _edges(new))
     for task in sorted(old_tasks.keys() & new_tasks.keys()):
-        yield from _pairs(
-            name,
-            {f"task {task}: {setting}": old_tasks[task][setting] for setting in _SETTINGS},
-            {f"task {task}: {setting}": new_tasks[task][setting] for setting in _SETTINGS},
-            shown=_shown_setting,
-        )
+        yield from _pairs(old.name, _settings(old_tasks[task]), _settings(new_tasks[task]))
 
 
-def _edges(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {f"edge {upstream} -> {name}": "" for name, task in tasks.items() for upstream in task["upstreams"]}
+def _edges(workflow: WorkflowRow) -> dict[str, str]:
+    return {f"edge {upstream} -> {task.name}": "" for task in workflow.tasks for upstream in task.upstreams}
 
 
-def _shown_setting(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(value) or "none"
-    return "none" if value is None else str(value)
+def _settings(task: TaskRow) -> dict[str, str]:
+    """Return, as text, all that a task asks of workers and engine."""
+    compared = {"entry_point": task.entry_point, "queue": task.queue, "pip_extras": ", ".join(task.pip_extras) or None}
+    settings = {**compared, **asdict(task.settings)}
+    return {f"task {task.name}: {name}": "none" if value is None else str(value) for name, value in settings.items()}
 
 
 def _lock_changes(name: str, old: bytes | None, new: bytes | None) -> Iterator[Change]:
@@ -122,14 +125,8 @@ def _versions(lock: bytes) -> dict[str, str]:
     return {name: pin.version for name, pin in locked_pins(lock).items()}
 
 
-def _pairs(
-    where: str, old: Mapping[str, Any], new: Mapping[str, Any], *, shown: Callable[[Any], str] = str
-) -> Iterator[Change]:
-    """Yield a change for each key whose values are not the same."""
+def _pairs(where: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    """Yield a change for each key whose values differ."""
     for key in sorted(old.keys() | new.keys()):
-        if key not in old:
-            yield Change(where, key, None, shown(new[key]))
-        elif key not in new:
-            yield Change(where, key, shown(old[key]), None)
-        elif old[key] != new[key]:
-            yield Change(where, key, shown(old[key]), shown(new[key]))
+        if old.get(key) != new.get(key):
+            yield Change(where, key, old.get(key), new.get(key))

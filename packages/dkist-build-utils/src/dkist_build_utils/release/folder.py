@@ -23,13 +23,17 @@ _SUFFIX = ".partial"
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    """
-    Return the files of a flat folder by name; Python's ``__pycache__`` is passed over.
+    """Return the files of a flat folder by name, without Python's ``__pycache__``.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
 
     Raises
     ------
     BuildError
-        The folder holds something else than regular files, or cannot be read.
+        The folder holds something that is not a regular file, or cannot be read.
     """
     files = {}
     try:
@@ -37,7 +41,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
             if path.name == "__pycache__":
                 continue
             if not stat.S_ISREG(path.lstat().st_mode):
-                raise BuildError(f"{folder}: {path.name!r} is not a regular file; a release folder holds nothing else")
+                raise BuildError(f"{folder}: {path.name!r} is not a regular file; a release holds no others")
             files[path.name] = path.read_bytes()
     except OSError as error:
         raise BuildError(f"{folder} cannot be read: {error.strerror}") from error
@@ -45,12 +49,11 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 
 def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
-    """
-    Have a folder hold exactly these files.
+    """Replace a folder by one that holds exactly these files.
 
-    A reader sees the folder that was there, or the new one. Where the file system can exchange two folders (every local
-    one of Linux can) there is no moment without either; elsewhere, on NFS for example, there is one, between two
-    renames. Whatever interrupts the writing leaves what was there.
+    A reader sees the old folder or the new one. Every local file system of Linux can exchange two folders in one step;
+    on others, NFS for example, there is a moment between two renames without either. If the writing is interrupted,
+    the old folder stays.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with staged_folder(target.parent, target.name, files) as staged:
@@ -68,7 +71,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def replace_file(target: Path, content: bytes) -> None:
-    """Have a file hold these bytes: a reader sees what was there, or the whole of it."""
+    """Replace a file by these bytes: a reader sees the old file or the whole new one."""
     partial = target.with_name(f".{secrets.token_hex(8)}{_SUFFIX}")
     try:
         partial.write_bytes(content)
@@ -79,17 +82,16 @@ def replace_file(target: Path, content: bytes) -> None:
 
 @contextmanager
 def staged_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> Iterator[Path]:
-    """
-    Write files to a hidden folder in ``parent``, for its user to rename; what is there afterwards is removed.
+    """Write files to a hidden folder in ``parent`` and yield it, to be renamed; remove it if it is still there after.
 
-    Such folders of processes that were killed are removed first.
+    Folders that killed processes left are removed first.
     """
     remove_leftovers(parent, name)
     staged = parent / f".{name}.{secrets.token_hex(8)}{_SUFFIX}"
     staged.mkdir()
     handle = os.open(staged, os.O_RDONLY)
     try:
-        with suppress(OSError):  # NFS locks no folders: there, what a killed process left is left
+        with suppress(OSError):  # NFS locks no folders: what a killed process left there stays
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for file_name, content in files.items():
             with (staged / file_name).open("xb") as file:
@@ -117,13 +119,13 @@ def remove_leftovers(parent: Path, name: str) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the disk hold a folder and its files, so that not even a power cut leaves half of them."""
+    """Write a folder and its files to the disk, so that a power cut cannot leave half of them."""
     for path in (*folder.iterdir(), folder):
         flush(path)
 
 
 def flush(path: Path) -> None:
-    """Have the disk hold a file, or the names in a folder."""
+    """Write a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -132,7 +134,7 @@ def flush(path: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two folders in one step; False where the system or the file system cannot."""
+    """Exchange two folders in one step; return False if the system or the file system cannot."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is None:
         return False

@@ -1,4 +1,4 @@
-"""Locks: requirements with hashes from which a worker makes the environment of a task."""
+"""Locks: requirements with hashes, from which a worker makes the environment of a task."""
 
 from __future__ import annotations
 
@@ -9,45 +9,21 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from dkist_build_utils.checks import TASK_REQUIREMENT
-from dkist_build_utils.errors import BuildError
-from dkist_build_utils.names import lock_file_name
+from dkist_build_utils.errors import BuildError, MissingWheelError, UvError
 from dkist_build_utils.programs import find_links_options, run_uv
+from dkist_workflow import normalized_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from dkist_build_utils.release.identity import LockRequest
+
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class LockRequest:
-    """What a lock is to hold."""
-
-    distribution: str
-    """The instrument distribution."""
-    version: str
-    """The version of the workflows; ``dev`` takes whatever wheel there is."""
-    extras: tuple[str, ...]
-    """Extras of the distribution: normalised, sorted."""
-    python: str
-    """The Python of the workers, ``X.Y``."""
-    python_platform: str | None
-    """The platform of the workers, as uv names it; None for this machine's."""
-
-    @property
-    def file_name(self) -> str:
-        """The name of the lock in a release folder."""
-        return lock_file_name(self.extras)
-
-    @property
-    def name(self) -> str:
-        """The distribution with its extras."""
-        return f"{self.distribution}[{','.join(self.extras)}]" if self.extras else self.distribution
 
 
 @dataclass(frozen=True)
@@ -61,45 +37,55 @@ class Pin:
 
 
 def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> bytes:
-    """
-    Resolve a lock: wheels only, each with the hashes that its index, or the file itself, has now.
+    """Resolve a lock: wheels only, each with the hashes that its index, or the file itself, has now.
 
     Parameters
     ----------
-    request
-        What it is to hold.
-    find_links
+    request : LockRequest
+        What the lock must hold.
+    find_links : sequence of Path
         Folders with wheels that are not published yet.
 
     Raises
     ------
     UvError
-        There is no solution, in the resolver's own words.
+        There is no solution; the message is the resolver's, or names the wheel of the instrument that is missing.
     BuildError
         A requirement names a file or an address, which no index could give to a worker.
     """
-    platform = () if request.python_platform is None else ("--python-platform", request.python_platform)
-    text = run_uv(
-        *("pip", "compile", "-", "--quiet", "--generate-hashes", "--only-binary", ":all:"),
-        *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-build-options"),
-        *("--no-python-downloads", "--no-sources", "--python", sys.executable),
-        *("--python-version", request.python, *platform, *find_links_options(find_links)),
-        standard_input=f"{_instrument_requirement(request, find_links)}\n{TASK_REQUIREMENT}\n",
-    )
+    release = request.release
+    platform = () if release.python_platform is None else ("--python-platform", release.python_platform)
+    try:
+        text = run_uv(
+            *("pip", "compile", "-", "--quiet", "--generate-hashes", "--only-binary", ":all:"),
+            *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-build-options"),
+            *("--no-python-downloads", "--no-sources", "--python", sys.executable),
+            *("--python-version", release.python, *platform, *find_links_options(find_links)),
+            standard_input=f"{_instrument_requirement(request, find_links)}\n{TASK_REQUIREMENT}\n",
+        )
+    except UvError as error:
+        missing = _missing_wheel(request, find_links, str(error))
+        if missing is not None:
+            raise MissingWheelError(missing) from error
+        raise
     content = text.encode()
     locked_pins(content)
     return content
 
 
 def locked_pins(content: bytes) -> dict[str, Pin]:
-    """
-    Return what a lock pins, by the name of the distribution.
+    """Return what a lock pins, by the name of the distribution.
+
+    Parameters
+    ----------
+    content : bytes
+        The bytes of the lock.
 
     Raises
     ------
     BuildError
-        A line is not ``name==version`` with SHA-256 hashes: an option, a file, an address or a requirement that is
-        not exact, with which a worker would install something else than what was released.
+        A line is not ``name==version`` with SHA-256 hashes. An option, a file, an address or an open requirement would
+        make a worker install something else than what was released.
     """
     pins: dict[str, Pin] = {}
     # An encoding error is the same fault as any other stray byte.
@@ -118,24 +104,25 @@ def locked_pins(content: bytes) -> dict[str, Pin]:
             )
         if not hashes or not all(map(_HASH.fullmatch, hashes)):
             raise BuildError(f"{stated!r} has no SHA-256 hash, or something else beside it")
-        pins[canonicalize_name(requirement.name)] = Pin(
+        pins[normalized_name(requirement.name)] = Pin(
             specifiers[0].version, frozenset(each.rpartition(":")[2] for each in hashes)
         )
     return pins
 
 
 def stale_reason(content: bytes, request: LockRequest, find_links: Sequence[Path]) -> str | None:
-    """Return why a lock that exists is not one for a request, as far as its text tells; None if it is."""
+    """Return why an existing lock does not fit a request, as far as its text shows; None if it fits."""
+    release = request.release
     try:
         pins = locked_pins(content)
     except BuildError as error:
         return str(error)
-    for required in (request.distribution, "dkist-task"):
+    for required in (release.distribution, "dkist-task"):
         if required not in pins:
             return f"it does not hold {required!r}"
-    locked = pins[request.distribution].version
-    if request.version != "dev" and Version(locked) != Version(request.version):
-        return f"it holds {request.distribution!r} {locked}, not {request.version}"
+    locked = pins[release.distribution].version
+    if not release.is_development and Version(locked) != Version(release.version):
+        return f"it holds {release.distribution!r} {locked}, not {release.version}"
     for wheel, name, version in _wheels(find_links):
         # uv may have the wheel that was locked in its cache, where no worker would find it.
         pin = pins.get(name)
@@ -150,11 +137,32 @@ def digest(content: bytes) -> str:
 
 
 def _instrument_requirement(request: LockRequest, find_links: Sequence[Path]) -> str:
-    if request.version != "dev":
-        return f"{request.name}=={request.version}"
-    found = [version for _, name, version in _wheels(find_links) if name == request.distribution]
+    release = request.release
+    if not release.is_development:
+        return f"{request.name}=={release.version}"
+    found = [version for _, name, version in _wheels(find_links) if name == release.distribution]
     # Without the pin, a final release on the index would win over the wheel that was just built.
     return f"{request.name}=={max(found)}" if found else request.name
+
+
+def _missing_wheel(request: LockRequest, find_links: Sequence[Path], words: str) -> str | None:
+    """Return one line on the instrument's own wheel if the resolver did not find it; None if it says something else."""
+    release = request.release
+    said = re.sub(r"\s+", " ", words)
+    name = rf"{re.escape(release.distribution)}(\[[\w,.-]+\])?"
+    if not re.search(rf"no version of {name}==|(?<!\S){name} was not found in", said):
+        return None
+    found: dict[Path, list[str]] = {folder: [] for folder in find_links}
+    for wheel, distribution, version in _wheels(find_links):
+        if distribution == release.distribution:
+            found[wheel.parent].append(str(version))
+    holdings = "; ".join(
+        f"'{folder}' holds {', '.join(versions) or 'no wheel of it'}" for folder, versions in found.items()
+    )
+    where = (
+        f"{holdings}, and the index has no other" if holdings else "the index has none, and no --find-links names it"
+    )
+    return f"the wheel of {release.distribution} {release.version} is not there: {where}; build it first"
 
 
 def _wheels(folders: Sequence[Path]) -> Iterator[tuple[Path, str, Version]]:
@@ -163,5 +171,5 @@ def _wheels(folders: Sequence[Path]) -> Iterator[tuple[Path, str, Version]]:
         try:
             name, version, _, _ = parse_wheel_filename(wheel.name)
         except InvalidWheelFilename:
-            continue  # uv passes over it as well
+            continue  # uv skips it as well
         yield wheel, name, version

@@ -3,139 +3,94 @@
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
 
-from dkist_build_utils.errors import BuildError
+from dkist_build_utils.errors import BuildError, NewerManifestError
+from dkist_build_utils.release.identity import ReleaseIdentity
+from dkist_build_utils.release.json_object import JsonObject
+from dkist_build_utils.release.workflow_row import WorkflowRow
 
 if TYPE_CHECKING:
-    from types import UnionType
-
-    from dkist_workflow import Node, Workflow
+    from collections.abc import Mapping
 
 MANIFEST_NAME = "manifest.json"
-POOLS_NAME = "pools.json"
 SCHEMA = 1
 """Raised when a reader of the schema before would misread a manifest."""
-PYTHON_VERSION = re.compile(r"3\.[0-9]{1,3}")
-"""How the Python of the workers is told."""
-
-_WORD = re.compile(r"\w[\w.:+-]*")
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What ``manifest.json`` says."""
 
-    distribution: str
-    """The instrument distribution, normalised."""
-    version: str
-    """The version of every workflow of the release."""
-    python: str
-    """The Python of the workers, ``X.Y``."""
-    python_platform: str | None
-    """The platform the locks were made for, as uv names it; None for that of the machine that made them."""
-    files: dict[str, str]
-    """The SHA-256 of each file of the folder, but of the manifest itself."""
-    locks: dict[str, list[str]]
+    release: ReleaseIdentity
+    """What was released, and for which workers."""
+    files: Mapping[str, str]
+    """The SHA-256 of each file of the folder except the manifest."""
+    locks: Mapping[str, tuple[str, ...]]
     """The extras that each lock is for, by file name; empty for a release without locks."""
-    workflows: list[dict[str, Any]]
-    """A row for each workflow: ``dag_id``, ``name``, ``file``, ``tags`` and ``tasks``."""
-    made_with: dict[str, str]
+    workflows: tuple[WorkflowRow, ...]
+    """A row for each workflow."""
+    made_with: Mapping[str, str]
     """The versions of the distributions that made the files."""
-
-    @property
-    def folder_name(self) -> str:
-        """The name of the release folder."""
-        return f"{self.distribution}_{self.version}"
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Members that this version does not know."""
 
     @property
     def dag_ids(self) -> tuple[str, ...]:
         """The ids of the workflows."""
-        return tuple(workflow["dag_id"] for workflow in self.workflows)
+        return tuple(workflow.dag_id for workflow in self.workflows)
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self:
+        """Return what a manifest says; members that this version does not know are kept.
+
+        Parameters
+        ----------
+        content : bytes
+            The bytes of ``manifest.json``.
+
+        Raises
+        ------
+        NewerManifestError
+            It has a newer schema.
+        BuildError
+            It is not a manifest, or a member is missing or has another form.
+        """
+        try:
+            data = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise BuildError(f"{MANIFEST_NAME} is not a manifest: {type(error).__name__}: {error}") from error
+        schema = data.pop("schema", None) if isinstance(data, dict) else None
+        if not isinstance(schema, int) or schema < SCHEMA:
+            raise BuildError(f"{MANIFEST_NAME} is not a manifest: it has no schema that was ever written")
+        if schema > SCHEMA:
+            raise NewerManifestError(
+                f"{MANIFEST_NAME} was made by a newer version of dkist-build-utils: it has schema {schema!r:.80}, "
+                f"this version reads {SCHEMA}; install the newer version"
+            )
+        members = JsonObject(data, MANIFEST_NAME)
+        return cls(
+            release=_release(members),
+            files=members.texts("files"),
+            locks=members.word_lists("locks"),
+            workflows=tuple(WorkflowRow.from_json(row, MANIFEST_NAME) for row in members.items("workflows")),
+            made_with=members.texts("made_with"),
+            others=members.others,
+        )
 
     def to_json(self) -> bytes:
         """Return the bytes of ``manifest.json``."""
-        return (json.dumps({"schema": SCHEMA, **vars(self)}, indent=1, sort_keys=True) + "\n").encode()
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in {"release", "others"}}
+        own["workflows"] = [workflow.to_json() for workflow in self.workflows]
+        content = {**self.others, "schema": SCHEMA, **asdict(self.release), **own}
+        return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
-def manifest_from_json(content: bytes) -> Manifest:
-    """
-    Return what a manifest says.
-
-    Raises
-    ------
-    BuildError
-        It is not a manifest of this schema, or something in it has not the form that it should have.
-    """
+def _release(members: JsonObject) -> ReleaseIdentity:
+    """Read what was released."""
+    distribution, version, python = (members.text(name) for name in ("distribution", "version", "python"))
     try:
-        data = json.loads(content)
-        schema = data.pop("schema")
-        if schema != SCHEMA:
-            raise BuildError(
-                f"{MANIFEST_NAME} has schema {schema!r}, this dkist-build-utils reads {SCHEMA}; install the newer one"
-            )
-        manifest = Manifest(**data)
-        _check_form(manifest)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BuildError(f"{MANIFEST_NAME} is not a manifest: {type(error).__name__}: {error}") from error
-    return manifest
-
-
-def _check_form(manifest: Manifest) -> None:
-    """Raise TypeError, KeyError or ValueError where a value is not of its type."""
-    _check_types(manifest.distribution, manifest.version, manifest.python, manifest.python_platform or "", kind=str)
-    _check_types(manifest.files, manifest.locks, manifest.made_with, kind=dict)
-    _check_types(*manifest.files.values(), *manifest.made_with.values(), kind=str)
-    _check_types(*manifest.locks.values(), manifest.workflows, kind=list)
-    _check_words(*(extra for extras in manifest.locks.values() for extra in extras))
-    if not PYTHON_VERSION.fullmatch(manifest.python):
-        raise ValueError(f"python is {manifest.python!r:.80}, not X.Y")
-    _check_words(manifest.python_platform or "any")
-    for workflow in manifest.workflows:
-        _check_words(workflow["dag_id"], workflow["name"], workflow["file"])
-        _check_types(workflow["tags"], workflow["tasks"], kind=list)
-        for task in workflow["tasks"]:
-            _check_types(task["upstreams"], task["pip_extras"], kind=list)
-            _check_words(task["name"], task["entry_point"], task["queue"], *task["upstreams"], *task["pip_extras"])
-            _check_types(task["pool"] or "", task["lock"] or "", kind=str)
-            _check_types(task["retries"], task["retry_delay_seconds"], task["timeout_seconds"] or 0, kind=int | float)
-
-
-def _check_words(*values: object) -> None:
-    """Raise where a value could be taken for more than a name by a terminal, a command or a file of requirements."""
-    _check_types(*values, kind=str)
-    for value in values:
-        if not _WORD.fullmatch(str(value)):
-            raise ValueError(f"{value!r:.80} is not a name")
-
-
-def _check_types(*values: object, kind: type | UnionType) -> None:
-    for value in values:
-        if not isinstance(value, kind):
-            raise TypeError(f"{value!r:.80} is of the wrong type")
-
-
-def workflow_row(workflow: Workflow, locks: dict[tuple[str, ...], str]) -> dict[str, Any]:
-    """Return what a manifest says of a workflow, given the file name of the lock for each set of extras."""
-    return {
-        "dag_id": workflow.dag_id,
-        "name": workflow.workflow_name,
-        "file": f"{workflow.dag_id}.py",
-        "tags": list(workflow.tags),
-        "tasks": [_task_row(node, locks.get(node.pip_extras)) for node in workflow.nodes],
-    }
-
-
-def _task_row(node: Node, lock: str | None) -> dict[str, Any]:
-    return {
-        "name": node.name,
-        "entry_point": node.entry_point,
-        "upstreams": list(node.upstream_names),
-        "queue": node.resource_queue.value,
-        "pool": node.resource_queue.pool,
-        "pip_extras": list(node.pip_extras),
-        "lock": lock,
-        **asdict(node.settings),
-    }
+        return ReleaseIdentity(distribution, version, python, members.optional_word("python_platform"))
+    except BuildError as error:
+        raise BuildError(f"{MANIFEST_NAME}: {error}") from None

@@ -1,4 +1,4 @@
-"""A release folder as one file: written the same everywhere, read as if it came from an enemy."""
+"""A release folder as one file: written the same everywhere, read with distrust."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from dkist_build_utils.errors import BuildError
-from dkist_build_utils.names import PLAIN_NAME
 from dkist_build_utils.release.content import Release, release_from_folder, verified_release
 from dkist_build_utils.release.folder import replace_file
+from dkist_build_utils.release.identity import is_plain_name
 
 if TYPE_CHECKING:
     import os
@@ -29,21 +29,30 @@ _TOO_MUCH = f"{{}} unpacks to more than {MAXIMUM_BYTES // 1024**2} MiB"
 
 
 def archive(folder: str | os.PathLike[str]) -> Path:
-    """
-    Pack a release folder into ``<folder>.tar.gz`` beside it.
+    """Pack a release folder into ``<folder>.tar.gz`` beside it.
 
     The same folder gives the same bytes on any machine: names sorted, no owner, no time, and the tar stored rather than
     compressed, because compressors differ between builds of zlib. It appears as a whole or not at all.
 
+    Parameters
+    ----------
+    folder : path
+        The release folder.
+
+    Returns
+    -------
+    Path
+        The archive.
+
     Raises
     ------
     BuildError
-        It is not a release folder, or is not as its manifest says.
+        The folder is not a release folder, or is not as its manifest says.
     """
     source = Path(folder).absolute()
     release = release_from_folder(source)
-    if source.name != release.manifest.folder_name:
-        raise BuildError(f"{source} is the release {release.manifest.folder_name}; give the folder that name")
+    if source.name != release.manifest.release.folder_name:
+        raise BuildError(f"{source} is the release {release.manifest.release.folder_name}; give the folder that name")
     target = source.with_name(f"{source.name}.tar.gz")
     replace_file(target, archive_bytes(release))
     return target
@@ -53,44 +62,54 @@ def archive_bytes(release: Release) -> bytes:
     """Return the bytes of a release's archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        top = tarfile.TarInfo(release.manifest.folder_name)
+        top = tarfile.TarInfo(release.manifest.release.folder_name)
         top.type, top.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(top)
         for name, content in sorted(release.files.items()):
-            member = tarfile.TarInfo(f"{release.manifest.folder_name}/{name}")
+            member = tarfile.TarInfo(f"{release.manifest.release.folder_name}/{name}")
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return b"".join(_stored_gzip(buffer.getvalue()))
 
 
 def release_from_archive(path: Path) -> Release:
-    """
-    Return an archive's content; nothing is written.
+    """Return the content of an archive; nothing is written.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
 
     Raises
     ------
     BuildError
-        It is not an archive of one release folder: something in it has another kind than a regular file, a name that is
-        not plain, or a size beyond all reason; or it is not as its manifest says.
+        It is not the archive of one release folder (it holds something that is not a regular file, has a name that is
+        not plain, or is too large), or it is not as its manifest says.
     """
     if not path.is_file():
-        raise BuildError(f"{path}: there is no such file")  # a pipe would be waited for
+        raise BuildError(f"{path}: there is no such file")  # to open a pipe would wait for its writer
     try:
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) as plain:
-            folder, files = _members(path, cast("IO[bytes]", plain))
+            stream = _Bounded(cast("IO[bytes]", plain), path)
+            folder, files = _members(path, stream)
+            while stream.read(_LARGEST_STORED_BLOCK):  # to its end, where gzip's checksum is
+                pass
+    except gzip.BadGzipFile as error:  # it is an OSError as well
+        raise BuildError(f"{path} is not a whole archive: {error}") from error
     except OSError as error:
-        # gzip's own errors are among these
         raise BuildError(f"{path} cannot be read: {error.strerror or error}") from error
     except (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError) as error:
-        raise BuildError(f"{path} is not a whole tar.gz archive: {error}") from error
+        raise BuildError(f"{path} is not a whole archive: {error}") from error
     release = verified_release(str(path), files)
-    if folder != release.manifest.folder_name:
-        raise BuildError(f"{path}: its folder is {folder!r}, its manifest says {release.manifest.folder_name!r}")
+    if folder != release.manifest.release.folder_name:
+        raise BuildError(
+            f"{path}: its folder is {folder!r}, its manifest says {release.manifest.release.folder_name!r}"
+        )
     return release
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that ends in an error when more is read from it than an archive may hold."""
+    """A stream that raises an error if more is read from it than an archive may hold."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self._stream = stream
@@ -107,21 +126,21 @@ class _Bounded(io.RawIOBase):
         return data
 
 
-def _members(path: Path, plain: IO[bytes]) -> tuple[str, dict[str, bytes]]:
+def _members(path: Path, stream: _Bounded) -> tuple[str, dict[str, bytes]]:
     """Return the name of the one folder in an archive, and its files."""
     files: dict[str, bytes] = {}
     folders: set[str] = set()
     left = MAXIMUM_BYTES
-    with tarfile.open(fileobj=_Bounded(plain, path), mode="r|") as tar:
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             folder, slash, name = member.name.partition("/")
             folders.add(folder)
-            if len(folders) > 1 or not PLAIN_NAME.fullmatch(folder) or (slash and not PLAIN_NAME.fullmatch(name)):
+            if len(folders) > 1 or not is_plain_name(folder) or (slash and not is_plain_name(name)):
                 raise BuildError(f"{path}: {member.name[:300]!r} is not a plain name in the one folder of a release")
             if member.isdir() and not slash:
                 continue
             if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse() or not slash:
-                raise BuildError(f"{path}: {member.name!r} is not a regular file; a release holds nothing else")
+                raise BuildError(f"{path}: {member.name!r} is not a regular file; a release holds no others")
             left -= member.size
             if left < 0:
                 raise BuildError(_TOO_MUCH.format(path))

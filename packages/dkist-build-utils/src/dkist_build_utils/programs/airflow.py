@@ -1,4 +1,4 @@
-"""What is asked of the Airflow on this machine, each question in a process of its own."""
+"""Questions to the Airflow on this machine, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dkist_build_utils.errors import BuildError
-from dkist_build_utils.programs.program import run_program
+from dkist_build_utils.programs.interpreter import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,15 +22,14 @@ _TIMEOUT_SECONDS = 1800
 
 
 def is_airflow_installed() -> bool:
-    """Tell whether this interpreter could import Airflow, without doing so."""
+    """Return whether this interpreter could import Airflow, without importing it."""
     return find_spec("airflow") is not None
 
 
 def load_errors(files: Mapping[str, bytes]) -> dict[str, str]:
-    """
-    Load DAG files in Airflow and return its errors by file name.
+    """Load DAG files in Airflow and return its errors by file name.
 
-    Airflow gets a private home: its configuration and database here are neither read nor touched.
+    Airflow gets a home of its own: the configuration and the database of this machine are neither read nor changed.
     """
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as home:
         folder = Path(home, "dags")
@@ -49,7 +48,7 @@ def load_errors(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def create_missing_pools(pools: Mapping[str, Any]) -> tuple[str, ...]:
-    """Create the pools that Airflow does not have, change none; return the names of those created."""
+    """Create the pools that Airflow does not have and return their names; pools that exist stay as they are."""
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
         file = Path(folder, "pools.json")
         file.write_text(json.dumps(dict(pools)), encoding="utf-8")
@@ -57,7 +56,7 @@ def create_missing_pools(pools: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def active_runs(dag_ids: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
-    """Return DAG id, run id and state of each run of some DAGs that has not ended."""
+    """Return DAG id, run id and state of each queued or running run of some DAGs."""
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
         file = Path(folder, "dag_ids.json")
         file.write_text(json.dumps(sorted(dag_ids)), encoding="utf-8")
@@ -79,10 +78,10 @@ def _answer(question: str, argument: Path, environment: Mapping[str, str]) -> An
         except subprocess.TimeoutExpired:
             raise BuildError(f"Airflow did not answer within {_TIMEOUT_SECONDS} s") from None
         if done.returncode != 0 or not answer.exists():
-            lines = done.stderr.strip().splitlines() or ["it says nothing"]
+            lines = done.stderr.strip().splitlines() or ["it printed nothing"]
             reason = next((line for line in reversed(lines) if "Error" in line), lines[-1])
             raise BuildError(
-                f"the Airflow here does not answer (exit status {done.returncode}): {reason}; "
-                "make its database with 'airflow db migrate', or leave it out with --no-airflow"
+                f"the Airflow on this machine does not answer (exit status {done.returncode}): {reason}; "
+                "create its database with 'airflow db migrate', or use --no-airflow"
             )
         return json.loads(answer.read_text(encoding="utf-8"))

@@ -1,9 +1,8 @@
-"""The program uv, run so that only what may decide about a release does."""
+"""Run uv with the settings that may decide about a release, and no others."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,59 +13,52 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from dkist_build_utils.errors import BuildError
+from dkist_build_utils.errors import BuildError, UvError
+from dkist_build_utils.programs.uv_variables import is_build_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# Where packages come from and how they are fetched. Everything else of uv's settings would leak from whoever calls, for
-# example the constraints of the hatch environment that a pipeline runs in.
-_KEPT = re.compile(
-    r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|INDEX_STRATEGY|FIND_LINKS|NO_INDEX|OFFLINE|KEYRING_PROVIDER"
-    r"|INDEX_\w+_(USERNAME|PASSWORD)|CREDENTIALS_DIR|CONFIG_FILE|NATIVE_TLS|SYSTEM_CERTS|INSECURE_HOST"
-    r"|HTTP_TIMEOUT|HTTP_CONNECT_TIMEOUT|HTTP_RETRIES|CONCURRENT_DOWNLOADS|CACHE_DIR|PYTHON_INSTALL_DIR)"
-)
 _DROPPED = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "FORCE_COLOR", "CLICOLOR_FORCE"}
 
 
-class UvError(BuildError):
-    """
-    A run of uv failed.
-
-    Parameters
-    ----------
-    message
-        What uv said.
-    """
-
-
 def clean_environment() -> dict[str, str]:
-    """Return the environment variables for uv and for the interpreters of the environments that it makes."""
+    """Return the environment variables for uv and for the interpreters of the environments that it makes.
+
+    Of uv's own variables only those pass that say where packages come from. Others would leak in from the caller, for
+    example ``UV_CONSTRAINT`` of the hatch environment that a pipeline runs in.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in _DROPPED and (not name.startswith("UV_") or _KEPT.fullmatch(name))
+        if name not in _DROPPED and (not name.startswith("UV_") or is_build_variable(name))
     }
 
 
-def run_uv(*arguments: str | Path, standard_input: str | None = None) -> str:
-    """
-    Run uv to its end and return what it printed.
+def run_uv(*arguments: str | Path, standard_input: str = "") -> str:
+    """Run uv to its end and return what it printed.
 
-    No project's settings are read, whatever the working folder; the user's and the machine's are.
+    It reads the settings of the user and of the machine, but none of a project, whatever the working folder is.
+
+    Parameters
+    ----------
+    *arguments : str or Path
+        The command of uv and its options.
+    standard_input : str, optional
+        What uv reads.
 
     Raises
     ------
     UvError
-        It failed, with its own words.
+        uv failed; the message is its own.
     BuildError
-        There is no uv.
+        uv is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as neutral:
         done = subprocess.run(
             [_program(), "--project", neutral, "--no-progress", "--color", "never", *map(str, arguments)],
             env=clean_environment(),
-            input=standard_input if standard_input is not None else "",
+            input=standard_input,
             capture_output=True,
             text=True,
             errors="replace",
@@ -78,7 +70,7 @@ def run_uv(*arguments: str | Path, standard_input: str | None = None) -> str:
 
 
 def find_links_options(folders: Sequence[Path]) -> Iterator[str]:
-    """Yield the options that have uv look for wheels in some folders."""
+    """Yield the options that make uv look for wheels in some folders."""
     for folder in folders:
         yield "--find-links"
         yield str(folder.resolve())
@@ -86,7 +78,7 @@ def find_links_options(folders: Sequence[Path]) -> Iterator[str]:
 
 @contextmanager
 def locked_environment(lock: bytes, python: str, find_links: Sequence[Path]) -> Iterator[Path]:
-    """Make an environment from a lock alone and give its interpreter; it is removed afterwards."""
+    """Make an environment from a lock alone, yield its interpreter, and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
         interpreter = Path(folder, "environment", "bin", "python")
         requirements = Path(folder, "requirements.txt")
@@ -98,7 +90,7 @@ def locked_environment(lock: bytes, python: str, find_links: Sequence[Path]) -> 
 
 
 def has_interpreter(python: str) -> bool:
-    """Tell whether uv finds an interpreter of this version on this machine."""
+    """Return whether uv finds an interpreter of this version on this machine."""
     try:
         run_uv("python", "find", "--no-python-downloads", _interpreter(python))
     except UvError:
@@ -107,7 +99,7 @@ def has_interpreter(python: str) -> bool:
 
 
 def _interpreter(python: str) -> str:
-    """Return what uv finds an interpreter by: the running one need not be where uv looks."""
+    """Return by what uv finds an interpreter; the running one need not be where uv looks."""
     return sys.executable if python == f"{sys.version_info.major}.{sys.version_info.minor}" else python
 
 
@@ -118,12 +110,12 @@ def _program() -> str:
     except FileNotFoundError:
         found = shutil.which("uv")
         if found is None:
-            raise BuildError("there is no program 'uv' on this machine; install it, for example with pip") from None
+            raise BuildError("the program 'uv' is not on this machine; install it, for example with pip") from None
         return found
 
 
 def _own_words(text: str) -> str:
-    """Return what uv said without its warnings and reports of progress, on one line a statement."""
+    """Return uv's error without its warnings and progress, one statement a line."""
     lines = [line.rstrip().removeprefix("error: ") for line in text.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(("warning:", "Using ", "Resolved ", "Creating ", "Activate"))]
     return "\n".join(said)

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.packages import Package
-from tests.dkist_build_utils.conftest import WORKFLOW, instrument
+from tests.dkist_build_utils.conftest import WORKFLOW, Install, instrument
 
-Install = Callable[[Package], str]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -75,14 +73,14 @@ def test_faults_end_with_status_1(install: Install, command: Command) -> None:
     assert "Traceback" not in done.stderr
     done = command("validate", name, "--no-airflow", "--json")
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    assert not told["is_valid"]
-    assert [fault["where"] for fault in told["faults"]] == [f"{name}.workflows.noisy"]
-    assert [workflow["dag_id"] for workflow in told["workflows"]] == [f"{name}_main_dev"]
+    answer = json.loads(done.stdout)
+    assert not answer["is_valid"]
+    assert [fault["where"] for fault in answer["faults"]] == [f"{name}.workflows.noisy"]
+    assert [workflow["dag_id"] for workflow in answer["workflows"]] == [f"{name}_main_dev"]
 
 
 def test_wrong_usage_ends_with_status_2(command: Command, tmp_path: Path) -> None:
-    """What is not a command, an option or its argument is told by the status."""
+    """A wrong command, option or argument ends with status 2."""
     for arguments in (["nonsense"], ["validate"], ["export", "a", "--no-lock", "--upgrade-locks"], ["list"]):
         done = command(*arguments)
         assert done.returncode == 2
@@ -91,7 +89,7 @@ def test_wrong_usage_ends_with_status_2(command: Command, tmp_path: Path) -> Non
 
 
 def test_error_is_one_line_and_with_debug_a_traceback(command: Command, tmp_path: Path) -> None:
-    """An error is said in one line; --debug shows where it arose."""
+    """An error is one line; --debug shows where it was raised."""
     done = command("archive", tmp_path / "nowhere")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"error: {tmp_path / 'nowhere'}: there is no such folder"]
@@ -138,6 +136,11 @@ def test_graph_is_printed_or_written(install: Install, command: Command, tmp_pat
     done = command("graph", f"{name}.workflows:{name}_other", "--format", "mermaid", "--output", output)
     assert done.stdout == ""
     assert output.read_text().startswith(f'flowchart TD\nsubgraph workflow1["{name}_other dev"]\n')
+    done = command("graph", f"{name}.workflows:{name}_other", "--format", "svg")
+    assert done.stdout.startswith("<svg ")
+    done = command("graph", f"{name}.workflows", "--format", "svg")
+    assert done.returncode == 2
+    assert f"name it as {name}.workflows:WORKFLOW, one of {name}_main, {name}_other" in " ".join(done.stderr.split())
 
 
 def test_colours_are_for_terminals(command: Command, tmp_path: Path) -> None:
@@ -153,7 +156,7 @@ def test_colours_are_for_terminals(command: Command, tmp_path: Path) -> None:
 
 
 def test_timeline_of_nothing_is_an_error(command: Command, tmp_path: Path) -> None:
-    """A folder without spans is told in one line and nothing is written."""
+    """A folder without spans is an error of one line, and nothing is written."""
     done = command("timeline", tmp_path, "--output", tmp_path / "run.html")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

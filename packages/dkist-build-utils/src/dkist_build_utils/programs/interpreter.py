@@ -19,15 +19,29 @@ def run_program(
     environment: Mapping[str, str] | None,
     timeout: float,
 ) -> subprocess.CompletedProcess[str]:
-    """
-    Run a program of this distribution to its end, without input, and keep what it prints.
+    """Run a program of this distribution to its end, without input, and keep what it prints.
 
-    The folder of the program is not on its ``sys.path``, where modules of ours would hide others of the same name.
+    The program's folder is not on its ``sys.path``, where our modules would hide others of the same name.
+
+    Parameters
+    ----------
+    python : str or Path
+        The interpreter.
+    program : Path
+        The program's file.
+    arguments : sequence of str or Path
+        Its arguments.
+    folder : str or Path
+        Its working folder.
+    environment : mapping of str to str or None
+        Its environment variables; None for those of this process.
+    timeout : float
+        When it is killed, in seconds.
 
     Raises
     ------
     subprocess.TimeoutExpired
-        It took longer than the timeout, in seconds, and was killed.
+        It took longer than the timeout.
     """
     return subprocess.run(
         [str(part) for part in (python, "-P", program, *arguments)],

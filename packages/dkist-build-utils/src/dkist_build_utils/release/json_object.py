@@ -1,0 +1,88 @@
+"""JSON from a stranger, read member by member."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dkist_build_utils.errors import BuildError
+
+_WORD = re.compile(r"\w[\w.:+-]*")
+
+
+class JsonObject:
+    """A JSON object whose members are read one by one; those that nobody reads remain.
+
+    Parameters
+    ----------
+    value : object
+        What should be the object.
+    place : str
+        Where it stands, for messages.
+
+    Raises
+    ------
+    BuildError
+        The value is not an object. Every method raises it too, if the member is missing or has another form.
+    """
+
+    def __init__(self, value: object, place: str) -> None:
+        if not isinstance(value, dict):
+            raise BuildError(f"{place}: {value!r:.80} is not a JSON object")
+        self._left: dict[str, Any] = dict(value)
+        self._place = place
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The members that have not been read."""
+        return self._left
+
+    def text(self, name: str) -> str:
+        """Return a text."""
+        value = self._pop(name)
+        if not isinstance(value, str):
+            raise self._error(name, value, "is not a text")
+        return value
+
+    def word(self, name: str) -> str:
+        """Return a name: nothing that a terminal, a command or a requirements file could take for more."""
+        return self._word(name, self._pop(name))
+
+    def optional_word(self, name: str) -> str | None:
+        """Return a name, or None for null."""
+        value = self._pop(name)
+        return None if value is None else self._word(name, value)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return a list of names."""
+        return tuple(self._word(name, value) for value in self.items(name))
+
+    def items(self, name: str) -> list[Any]:
+        """Return a list of anything."""
+        value = self._pop(name)
+        if not isinstance(value, list):
+            raise self._error(name, value, "is not a list")
+        return value
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Return an object of texts."""
+        members = JsonObject(self._pop(name), f"{self._place}: {name!r}")
+        return {key: members.text(key) for key in list(members.others)}
+
+    def word_lists(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Return an object of lists of names."""
+        members = JsonObject(self._pop(name), f"{self._place}: {name!r}")
+        return {key: members.words(key) for key in list(members.others)}
+
+    def _pop(self, name: str) -> Any:
+        if name not in self._left:
+            raise BuildError(f"{self._place}: the member {name!r:.80} is missing")
+        return self._left.pop(name)
+
+    def _word(self, name: str, value: object) -> str:
+        if not isinstance(value, str) or not _WORD.fullmatch(value):
+            raise self._error(name, value, "is not a name")
+        return value
+
+    def _error(self, name: str, value: object, problem: str) -> BuildError:
+        return BuildError(f"{self._place}: {name!r:.80}: {value!r:.80} {problem}")
