@@ -5,9 +5,20 @@ from __future__ import annotations
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validate_workflows
 from dkist_build_utils.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
-from dkist_build_utils.errors import BuildError, Fault, FaultsError
+from dkist_build_utils.errors import BuildError, Fault, FaultsError, SignatureError
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
-from dkist_build_utils.release import Change, Manifest, Release, archive, differences, export, find_release
+from dkist_build_utils.release import (
+    Change,
+    Manifest,
+    Release,
+    Signature,
+    Verification,
+    archive,
+    differences,
+    export,
+    find_release,
+    verify,
+)
 
 __all__ = [
     "BuildError",
@@ -18,7 +29,10 @@ __all__ = [
     "FaultsError",
     "Manifest",
     "Release",
+    "Signature",
+    "SignatureError",
     "Validation",
+    "Verification",
     "__version__",
     "archive",
     "deploy",
@@ -33,4 +47,5 @@ __all__ = [
     "tree",
     "undeploy",
     "validate_workflows",
+    "verify",
 ]

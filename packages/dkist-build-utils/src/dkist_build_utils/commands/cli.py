@@ -15,6 +15,7 @@ from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.table import table
+from dkist_build_utils.commands.trust import verify_command
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import archive, export, replace_file
@@ -175,12 +176,16 @@ def export_command(
 
 @cli.command("archive")
 @click.argument("folder", type=_FOLDER)
-def archive_command(folder: Path) -> None:
+@click.option(
+    "--sign-with", type=_FILE, metavar="KEY", help="Sign the release with this private key of OpenSSH, and pack that."
+)
+def archive_command(folder: Path, *, sign_with: Path | None) -> None:
     """Pack the release FOLDER into FOLDER.tar.gz.
 
-    Prints the path of the archive. The same folder gives the same bytes on any machine and any day.
+    Prints the path of the archive. The same folder gives the same bytes on any machine and any day; a signature by an
+    Ed25519 key does so too.
     """
-    click.echo(archive(folder))
+    click.echo(archive(folder, sign_with=sign_with))
 
 
 @cli.command()
@@ -224,7 +229,7 @@ def _say(text: str, output: Path | None) -> None:
         replace_file(output, f"{text}\n".encode())
 
 
-for command in (deploy_command, undeploy_command, list_command, diff_command):
+for command in (deploy_command, undeploy_command, list_command, diff_command, verify_command):
     cli.add_command(command)
 
 

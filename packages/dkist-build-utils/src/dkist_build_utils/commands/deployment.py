@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dkist_build_utils.commands.table import table
+from dkist_build_utils.commands.trust import REQUIRE_SIGNATURE, REVOKED_KEYS
 from dkist_build_utils.deployment import deploy, deployed_versions, undeploy
 from dkist_build_utils.errors import counted
 from dkist_build_utils.release import differences, find_release
@@ -25,14 +26,18 @@ _DAGS_FOLDER = click.option("--dags-folder", type=_FOLDER, required=True, help=_
     default=None,
     help="Whether to create missing pools in the Airflow on this machine. [default: if it is installed]",
 )
-def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) -> None:
+@REQUIRE_SIGNATURE
+@REVOKED_KEYS
+def deploy_command(
+    archive: Path, *, dags_folder: Path, airflow: bool | None, require_signature: Path | None, revoked_keys: Path | None
+) -> None:
     """Bring the version in ARCHIVE into the dags folder.
 
     The version appears as a whole in one step, or not at all. Before, the archive is checked against its manifest, and
     everything that the locks name is fetched from the index. A version that is there with the same bytes stays as it
     is; one with other bytes is refused. Pools that exist are never changed.
     """
-    done = deploy(archive, dags_folder, airflow=airflow)
+    done = deploy(archive, dags_folder, airflow=airflow, require_signature=require_signature, revoked_keys=revoked_keys)
     click.echo(done.path)
     if not done.is_new:
         click.echo("the same bytes were there already", err=True)

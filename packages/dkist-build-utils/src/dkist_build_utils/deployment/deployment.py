@@ -5,25 +5,28 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
+import secrets
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dkist_build_utils.deployment.leftover import owner, remove_or_name
 from dkist_build_utils.deployment.supply import check_supply
 from dkist_build_utils.errors import BuildError, NewerManifestError
 from dkist_build_utils.programs import active_runs, create_missing_pools, is_airflow_installed
 from dkist_build_utils.release import (
     MANIFEST_NAME,
+    SIGNATURE_NAME,
     Manifest,
     Release,
     flush,
     flush_folder,
     is_plain_name,
-    release_from_archive,
     release_from_folder,
+    required_signers,
+    signed_release,
     staged_folder,
 )
 
@@ -68,7 +71,12 @@ class DeployedVersion:
 
 
 def deploy(
-    archive: str | os.PathLike[str], dags_folder: str | os.PathLike[str], *, airflow: bool | None = None
+    archive: str | os.PathLike[str],
+    dags_folder: str | os.PathLike[str],
+    *,
+    airflow: bool | None = None,
+    require_signature: str | os.PathLike[str] | None = None,
+    revoked_keys: str | os.PathLike[str] | None = None,
 ) -> Deployed:
     """Bring a version into the dags folder: all of it, or nothing.
 
@@ -83,6 +91,11 @@ def deploy(
         The folder from which Airflow reads DAG files.
     airflow : bool, optional
         Whether to create missing pools in the Airflow on this machine. By default: if Airflow is installed.
+    require_signature : path, optional
+        A file of allowed signers, one of whom must have signed the release. The site's (``DKIST_REQUIRED_SIGNERS``) is
+        asked in any case.
+    revoked_keys : path, optional
+        A file of keys that count no longer; by default the site's (``DKIST_REVOKED_KEYS``).
 
     Returns
     -------
@@ -91,13 +104,16 @@ def deploy(
 
     Raises
     ------
+    SignatureError
+        A signature is required, and there is none or it does not count.
     BuildError
         The archive is damaged; the index cannot give what a lock names; the version, or one of its DAG ids, is there
         already with other bytes; the dags folder is a file system of its own; or Airflow does not answer. The dags
         folder is as it was.
     """
     _LOGGER.info("checking %s", archive)
-    release = release_from_archive(Path(archive))
+    signers = required_signers(require_signature, revoked_keys)
+    release = signed_release(Path(archive), signers)
     dags = _resolved(dags_folder)
     target = dags / release.manifest.release.folder_name
     asks_airflow = is_airflow_installed() if airflow is None else airflow
@@ -112,11 +128,14 @@ def deploy(
         if not _is_there(target, release):
             _check_dag_ids(dags, release)
             with staged_folder(staging, target.name, release.files) as staged:
+                _make_readable(staged)
                 flush_folder(staged)
                 staged.rename(target)
             flush(dags)
         else:
             is_there = True
+            if signers and release.signature is not None:
+                _replace_signature(staging, target, release.signature)
     return Deployed(target, not is_there, created, () if asks_airflow else tuple(pools))
 
 
@@ -144,7 +163,8 @@ def undeploy(
     Raises
     ------
     BuildError
-        There is no such version; or, without ``force``, one of its runs is active or there is no Airflow to ask.
+        There is no such version; it may not be moved by this user; or, without ``force``, one of its runs is active or
+        there is no Airflow to ask. The version is as it was.
     """
     dags = _resolved(dags_folder)
     target = dags / name
@@ -153,9 +173,15 @@ def undeploy(
     if not force:
         _check_inactive(target, asks_airflow=is_airflow_installed() if airflow is None else airflow)
     with _exclusive(dags) as staging:
-        target.rename(staging / name)
+        removed = staging / f"{name}.{secrets.token_hex(8)}"
+        try:
+            target.rename(removed)
+        except OSError as error:
+            raise BuildError(
+                f"{target} cannot be removed: {error.strerror}; undeploy it as its owner, {owner(target)}"
+            ) from error
         flush(dags)
-        shutil.rmtree(staging / name)
+        remove_or_name(removed)
     return target
 
 
@@ -207,7 +233,7 @@ def _is_there(target: Path, release: Release) -> bool:
     if not os.path.lexists(target):
         return False
     try:
-        if release_from_folder(target).files == release.files:
+        if release_from_folder(target).signed_files == release.signed_files:
             return True
     except BuildError as error:
         raise BuildError(f"{target} is there and damaged ({error}); undeploy it first") from error
@@ -230,6 +256,24 @@ def _check_dag_ids(dags: Path, release: Release) -> None:
             raise BuildError(f"DAG id {min(shared)!r} is deployed already, in {version.name}; rename the workflow")
 
 
+def _make_readable(folder: Path) -> None:
+    """Let everybody read a folder and its files, whatever the umask is: Airflow may run as another user."""
+    for path in (*folder.iterdir(), folder):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+
+
+def _replace_signature(staging: Path, target: Path, signature: bytes) -> None:
+    """Put a newer signature of the same files in the place of the one that is deployed."""
+    deployed = target / SIGNATURE_NAME
+    if deployed.is_file() and deployed.read_bytes() == signature:
+        return
+    with staged_folder(staging, target.name, {SIGNATURE_NAME: signature}) as staged:
+        _make_readable(staged)
+        flush_folder(staged)
+        (staged / SIGNATURE_NAME).rename(deployed)
+    flush(target)
+
+
 def _check_inactive(target: Path, *, asks_airflow: bool) -> None:
     if not asks_airflow:
         raise BuildError(
@@ -249,7 +293,7 @@ def _exclusive(dags: Path) -> Iterator[Path]:
     """Keep other deploys out and yield an empty folder on the file system of the dags folder.
 
     It lies beside the dags folder, because Airflow reads hidden folders inside it. It stays, because it holds the lock.
-    What a killed deploy left in it is removed.
+    What a killed deploy left in it is removed, or named if that is not possible.
     """
     if dags.parent.stat().st_dev != dags.stat().st_dev:
         raise BuildError(
@@ -266,7 +310,7 @@ def _exclusive(dags: Path) -> Iterator[Path]:
         _lock(lock.fileno(), dags)
         for leftover in staging.iterdir():
             if leftover.name != "lock":
-                shutil.rmtree(leftover)
+                remove_or_name(leftover)
         yield staging
 
 

@@ -1,9 +1,10 @@
-"""Other programs that this distribution runs: uv, a Python interpreter, the Airflow on this machine."""
+"""Other programs that this distribution runs: uv, git, ssh-keygen, a Python interpreter, this machine's Airflow."""
 
 from __future__ import annotations
 
 from dkist_build_utils.programs.airflow import active_runs, create_missing_pools, is_airflow_installed, load_errors
 from dkist_build_utils.programs.interpreter import run_program
+from dkist_build_utils.programs.ssh_keygen import own_words, run_ssh_keygen
 from dkist_build_utils.programs.uv import (
     clean_environment,
     find_links_options,
@@ -21,6 +22,8 @@ __all__ = [
     "is_airflow_installed",
     "load_errors",
     "locked_environment",
+    "own_words",
     "run_program",
+    "run_ssh_keygen",
     "run_uv",
 ]

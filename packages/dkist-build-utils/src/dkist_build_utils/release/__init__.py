@@ -9,17 +9,23 @@ from dkist_build_utils.release.folder import flush, flush_folder, replace_file, 
 from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity, is_plain_name
 from dkist_build_utils.release.lock import resolved_lock
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
+from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers
 from dkist_build_utils.release.tarball import archive, release_from_archive
+from dkist_build_utils.release.verification import Verification, signed_release, verify
 from dkist_build_utils.release.workflow_row import TaskRow, WorkflowRow
 
 __all__ = [
     "MANIFEST_NAME",
+    "SIGNATURE_NAME",
     "Change",
     "LockRequest",
     "Manifest",
     "Release",
     "ReleaseIdentity",
+    "Signature",
+    "Signers",
     "TaskRow",
+    "Verification",
     "WorkflowRow",
     "archive",
     "differences",
@@ -31,6 +37,9 @@ __all__ = [
     "release_from_archive",
     "release_from_folder",
     "replace_file",
+    "required_signers",
     "resolved_lock",
+    "signed_release",
     "staged_folder",
+    "verify",
 ]

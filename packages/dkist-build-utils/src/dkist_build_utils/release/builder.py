@@ -19,6 +19,7 @@ from dkist_build_utils.release.lock import digest, resolved_lock, stale_reason
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.pools import POOLS_NAME, render_pools
 from dkist_build_utils.release.proof import proof_faults
+from dkist_build_utils.release.signature import SIGNATURE_NAME
 from dkist_build_utils.release.workflow_row import WorkflowRow
 from dkist_workflow import build_version
 
@@ -119,7 +120,8 @@ def export(
             release.version,
         )
     files = _release_files(release, workflows, locks)
-    if files != previous.files:
+    kept = {name: content for name, content in previous.files.items() if name != SIGNATURE_NAME}
+    if files != kept:  # a signature of the same bytes stays
         replace_folder(target, files)
     return target
 

@@ -11,6 +11,7 @@ from dkist_build_utils.release.identity import is_plain_name
 from dkist_build_utils.release.lock import digest, locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.pools import POOLS_NAME, pools_from_json
+from dkist_build_utils.release.signature import SIGNATURE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,17 @@ class Release:
     manifest: Manifest
     """What it says of itself."""
     files: Mapping[str, bytes]
-    """Every file by name, the manifest included."""
+    """Every file by name, the manifest and a signature included."""
+
+    @property
+    def signature(self) -> bytes | None:
+        """The signature of the manifest, if there is one; nobody has verified it yet."""
+        return self.files.get(SIGNATURE_NAME)
+
+    @property
+    def signed_files(self) -> dict[str, bytes]:
+        """Every file but the signature."""
+        return {name: content for name, content in self.files.items() if name != SIGNATURE_NAME}
 
     @property
     def pools(self) -> dict[str, dict[str, Any]]:
@@ -61,7 +72,7 @@ def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[st
 
 
 def _file_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    for name in sorted({*manifest.files, *files} - {MANIFEST_NAME}):
+    for name in sorted({*manifest.files, *files} - {MANIFEST_NAME, SIGNATURE_NAME}):
         if not is_plain_name(name):
             yield name, "this name is not plain"
         elif name not in files:

@@ -7,6 +7,7 @@ import io
 import struct
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -14,6 +15,8 @@ from dkist_build_utils.errors import BuildError
 from dkist_build_utils.release.content import Release, release_from_folder, verified_release
 from dkist_build_utils.release.folder import replace_file
 from dkist_build_utils.release.identity import is_plain_name
+from dkist_build_utils.release.manifest import MANIFEST_NAME
+from dkist_build_utils.release.signature import SIGNATURE_NAME, signed
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +31,7 @@ _LARGEST_STORED_BLOCK = 0xFFFF
 _TOO_MUCH = f"{{}} unpacks to more than {MAXIMUM_BYTES // 1024**2} MiB"
 
 
-def archive(folder: str | os.PathLike[str]) -> Path:
+def archive(folder: str | os.PathLike[str], *, sign_with: str | os.PathLike[str] | None = None) -> Path:
     """Pack a release folder into ``<folder>.tar.gz`` beside it.
 
     The same folder gives the same bytes on any machine: names sorted, no owner, no time, and the tar stored rather than
@@ -38,6 +41,9 @@ def archive(folder: str | os.PathLike[str]) -> Path:
     ----------
     folder : path
         The release folder.
+    sign_with : path, optional
+        A private key of OpenSSH. Its signature is written into the folder first, in place of one that is there; an
+        Ed25519 key gives the same bytes each time. Without a key, a signature that is there is packed as it is.
 
     Returns
     -------
@@ -47,12 +53,16 @@ def archive(folder: str | os.PathLike[str]) -> Path:
     Raises
     ------
     BuildError
-        The folder is not a release folder, or is not as its manifest says.
+        The folder is not a release folder, or is not as its manifest says; or the key cannot sign.
     """
     source = Path(folder).absolute()
     release = release_from_folder(source)
     if source.name != release.manifest.release.folder_name:
         raise BuildError(f"{source} is the release {release.manifest.release.folder_name}; give the folder that name")
+    if sign_with is not None:
+        signature = signed(release.files[MANIFEST_NAME], Path(sign_with))
+        replace_file(source / SIGNATURE_NAME, signature)
+        release = replace(release, files={**release.files, SIGNATURE_NAME: signature})
     target = source.with_name(f"{source.name}.tar.gz")
     replace_file(target, archive_bytes(release))
     return target
