@@ -1,4 +1,4 @@
-"""What a DAG file of twelve tasks costs Airflow on top of its own imports: by hand, the predecessor's and ours."""
+"""Measure what a DAG file of twelve tasks costs Airflow besides its imports: ours, hand-written, the predecessor's."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from harness.interpreter import InterpreterMissingError
 COUNTS = (1, 10, 100, 500)
 ROUNDS = 3
 LARGEST_RATIO = 1.6
-"""Promised against a hand-written file."""
+"""The promised limit against a hand-written file."""
 REFERENCES = {"by-hand": "hand-written", "predecessor": NAME}
-"""What ours is held against, by the folder that its files are in."""
+"""The references, by the folder of their files."""
 HERE = Path(__file__).parent
 
 
 def compare() -> list[Comparison]:
-    """Measure in this environment against files written by hand, and in the predecessor's against its own."""
+    """Measure against hand-written files in this environment, and against the predecessor's in its own."""
     with tempfile.TemporaryDirectory(prefix="dkist-benchmark-") as name:
         folder = Path(name)
         for count in COUNTS:
@@ -50,7 +50,7 @@ def compare() -> list[Comparison]:
 def _comparisons(
     python: Path, folder: Path, reference: str, *, is_first: bool = False, limit: float | None = None
 ) -> list[Comparison]:
-    """Compare our files with others, as loaded again and again, or for the first time (not yet compiled)."""
+    """Compare the times of loading our files and others, repeatedly or for the first time (not yet compiled)."""
     counts = (100,) if is_first else COUNTS
     folders = [folder / kind / str(count) for count in counts for kind in ("ours", reference)]
     program = [*(["-B"] if is_first else []), HERE / "parse_folders.py"]
@@ -81,7 +81,7 @@ def _write_ours(folder: Path, count: int) -> None:
 
 
 def _write_by_hand(folder: Path, count: int) -> None:
-    """Write what somebody would who has Airflow's documentation open: one operator after the other."""
+    """Write DAG files as Airflow's documentation shows: one operator after the other."""
     folder.mkdir(parents=True)
     operators = "\n".join(
         f'    step_{number:02} = BashOperator(task_id="Step{number:02}", bash_command="process --step {number}")'

@@ -1,9 +1,7 @@
-"""
-The start of a task in its environment, beside the predecessor's script and Airflow's own PythonVirtualenvOperator.
+"""Measure the start of a task beside the predecessor's script and Airflow's own PythonVirtualenvOperator.
 
-Every start is taken from the moment the process is asked for to the first line of the task's ``run``. All of them
-install the same task from the same index with warm installer caches. The predecessor's task needs no framework, so what
-it has to install is one wheel of one module.
+Each time runs from the start of the process to the first line of the task's ``run``. All install the same task from the
+same index with warm installer caches. The predecessor's task needs no framework: it installs one wheel of one module.
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ from pathlib import Path
 
 from benchmarks.measure import Comparison, report
 from benchmarks.predecessor import NAME, predecessor_interpreter
-from dkist_airflow_node import task_script
+from dkist_airflow_node.worker import start_runner
 from harness.interpreter import InterpreterMissingError
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 WARM_ROUNDS = 25
 COLD_ROUNDS = 3
 PROMISED_SECONDS = 0.030
-"""What the script may add to the launcher run by hand."""
+"""What the runner may add to the launcher run by hand."""
 
 RUN = """
     def run(self):
@@ -84,7 +82,7 @@ print("TOOK", float(open(os.environ["STARTED"]).read()) - begin)
 
 
 class Host:
-    """A worker with an index of two wheels, the lock of one, and a store."""
+    """A worker with an index of two wheels, a lock of one of them, and a store."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,7 +102,7 @@ class Host:
         subprocess.run(compile_lock, env=self.variables(), check=True)
 
     def variables(self) -> dict[str, str]:
-        """Return the environment that the tasks are given."""
+        """Return the environment variables of the tasks."""
         left_out = ("PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV", "DKIST_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         links = [str(self.wheels), *filter(None, [os.environ.get("PIP_FIND_LINKS")])]
@@ -142,7 +140,14 @@ class Host:
 
     def warm(self) -> float:
         """Return the seconds with the environment in the store."""
-        return self.seconds_to_run(["bash", "-c", task_script()])
+        self.started.unlink(missing_ok=True)
+        begin = time.monotonic()
+        request = {"action": "run", "environ": self.variables(), "watch": [os.getpid()], "attempt": "benchmark"}
+        with start_runner(request, env={"PATH": os.defpath}, cwd=self.folder) as process:
+            output, errors = process.communicate()
+        if not self.started.exists():
+            raise RuntimeError(f"the runner did not come to run():\n{output[-3000:]!r}{errors[-3000:]!r}")
+        return float(self.started.read_text()) - begin
 
     def by_hand(self) -> float:
         """Return the seconds of the launcher, run by hand in the environment of the store."""
@@ -185,13 +190,13 @@ class Host:
 
 
 def compare() -> list[Comparison]:
-    """Measure the starts in turns."""
+    """Measure all starts in turns."""
     with tempfile.TemporaryDirectory() as name:
         host = Host(Path(name))
         host.cold()
         host.operator(cold=True)
         # The least of many: what it takes, without what the neighbours take.
-        warm = _taken({"script": host.warm, "hand": host.by_hand}, WARM_ROUNDS, min)
+        warm = _taken({"runner": host.warm, "hand": host.by_hand}, WARM_ROUNDS, min)
         operator = "PythonVirtualenvOperator with venv_cache_path"
         slow: dict[str, Callable[[], float]] = {
             "cold": host.cold,
@@ -206,10 +211,10 @@ def compare() -> list[Comparison]:
             note = str(error)
         taken = _taken(slow, COLD_ROUNDS, statistics.median)
     theirs = taken.get("predecessor")
-    added = warm["script"] - warm["hand"]
+    added = warm["runner"] - warm["hand"]
     return [
         Comparison(
-            "the script above the launcher by hand",
+            "the runner above the launcher by hand",
             added * 1000,
             PROMISED_SECONDS * 1000,
             "the promise",
@@ -217,7 +222,7 @@ def compare() -> list[Comparison]:
             limit=1,
             note="environment in the store",
         ),
-        Comparison("warm start to run()", warm["script"], warm["hand"], "the launcher by hand"),
+        Comparison("warm start to run()", warm["runner"], warm["hand"], "the launcher by hand"),
         Comparison("warm start to run()", taken["warm"], theirs, NAME, limit=0.2, note=note),
         Comparison("cold start to run()", taken["cold"], theirs, NAME, limit=1, note=note),
         Comparison("warm start to run()", taken["warm"], taken["operator, warm"], operator, limit=1),

@@ -1,5 +1,4 @@
-"""
-What the benchmarks have in common: how a comparison is taken, shown and written.
+"""Take comparisons, print them as a table and write them as JSON: what the benchmarks share.
 
 A benchmark is a script of this folder that calls `report` with a function that returns `Comparison` rows::
 
@@ -8,9 +7,9 @@ A benchmark is a script of this folder that calls `report` with a function that 
     if __name__ == "__main__":
         report(compare)
 
-Then ``python -m benchmarks.NAME`` prints the table, ``--json FILE`` also writes it, and the exit status is 1 when a
-ratio is over its limit. Absolute times on a shared machine say little, so every number stands beside one that was
-taken in the same minute: `interleaved` takes turns.
+Then ``python -m benchmarks.NAME`` prints the table, and ``--json FILE`` also writes it. The exit status is 1 if a ratio
+is above its limit. Absolute times on a shared machine say little, so each number is compared with one that was taken in
+the same minute: `interleaved` takes turns.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Comparison:
-    """One measured quantity beside the one it is held against."""
+    """One measured quantity and its reference."""
 
     name: str
     """What was measured, short enough for a table: ``parse a DAG file of 12 tasks``."""
     ours: float
     """Our value, in `unit`; the lower, the better."""
     reference: float | None
-    """The other's value, in `unit`; None where it could not be taken, which `note` then explains."""
+    """The value of the reference, in `unit`; None if it could not be measured, with the cause in `note`."""
     against: str
     """What the reference is: ``hand-written``, ``bare interpreter``, ``dkist-processing-core 7.5.0``."""
     unit: str = "s"
@@ -42,7 +41,7 @@ class Comparison:
     limit: float | None = None
     """Largest ratio that is promised; None for a row that informs."""
     note: str = ""
-    """What a reader needs to judge the row, and why a reference is missing."""
+    """Facts that help to judge the row, and why a reference is missing."""
 
     @property
     def ratio(self) -> float | None:
@@ -51,22 +50,21 @@ class Comparison:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the promise holds; a promise that could not be measured does not."""
+        """Whether the ratio is within its limit. A ratio that could not be measured is not."""
         return self.limit is None or (self.ratio is not None and self.ratio <= self.limit)
 
 
 def interleaved(actions: Mapping[str, Callable[[], object]], *, rounds: int = 7, warm_up: int = 1) -> dict[str, float]:
-    """
-    Time actions in turns, so that a noisy neighbour disturbs all of them alike.
+    """Time actions in turns, so that other load disturbs all of them alike.
 
     Parameters
     ----------
     actions
-        What to time, by name.
+        The actions, by name.
     rounds
-        How many times each is timed.
+        How many times to time each action.
     warm_up
-        Rounds that are run first and not counted.
+        How many rounds to run first without counting them.
 
     Returns
     -------
@@ -111,7 +109,7 @@ def as_json(comparisons: Iterable[Comparison]) -> str:
 
 
 def report(compare: Callable[[], list[Comparison]]) -> None:
-    """Run one benchmark from the command line and exit with 1 when a promise is broken."""
+    """Run one benchmark from the command line. Exit with 1 if a ratio is above its limit."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     arguments = parser.parse_args()

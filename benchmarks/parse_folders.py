@@ -1,12 +1,11 @@
-"""
-Time how long Airflow takes to load the DAG files of folders, on top of its own imports.
+"""Time how long Airflow takes to load the DAG files of folders, on top of its own imports.
 
-A program of its own, run by an interpreter that has Airflow: ``python parse_folders.py ROUNDS FOLDER...`` prints a JSON
-object: for each folder the seconds of processor time of each round.
+This is a program for an interpreter that has Airflow. ``python parse_folders.py ROUNDS FOLDER...`` prints a JSON
+object: for each folder, the seconds of processor time of each round.
 
 Each folder is loaded in a process forked from one that has imported Airflow, as the dag-processor does for each file,
-and the folders take turns. Bytecode is kept from one load to the next, as Airflow does, unless the interpreter is told
-not to (-B).
+and the folders take turns. Bytecode is kept from one load to the next, as Airflow does, unless the interpreter runs
+with -B.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from airflow.sdk import DAG, Param
 
 
 def warm_up() -> None:
-    """Have Airflow import what it needs for any DAG: that is no cost of a file."""
+    """Make Airflow import what every DAG needs, so that no file pays for it."""
     DAG("warm_up", schedule=None, params={"number": Param(type="integer")}).add_task(
         BashOperator(task_id="one", bash_command="true")
     )
@@ -60,7 +59,7 @@ def load_in_fork(folder: Path) -> float:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure every folder and print the seconds."""
     rounds, folders = int(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]]
     warm_up()
     for folder in folders:

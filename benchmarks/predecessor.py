@@ -1,4 +1,4 @@
-"""The predecessor, installed from the index in an environment of its own, to be measured side by side."""
+"""The predecessor in an environment of its own, installed from the index, to measure it side by side."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from harness.cache import cache_folder
 from harness.interpreter import find_interpreter
 
 RELEASE = "7.5.0"
-"""The release of dkist-processing-core that is measured."""
+"""The measured release of dkist-processing-core."""
 PYTHON = "3.13"
 """The only Python that release runs on."""
 NAME = f"dkist-processing-core {RELEASE}"
-"""How tables name it."""
+"""Its name in tables."""
 
 
 def predecessor_interpreter() -> Path:
-    """
-    Return the interpreter of an environment that holds the predecessor, made on the first call (20 s, 500 MB).
+    """Return the interpreter of an environment that holds the predecessor, made on the first call (20 s, 500 MB).
 
     Raises
     ------
     InterpreterMissingError
-        Where this machine has no Python that the release runs on. A benchmark reports that in its rows.
+        This machine has no Python that the release runs on. A benchmark reports that in its rows.
     """
     folder = cache_folder("predecessor") / RELEASE
     interpreter = folder / "bin" / "python"

@@ -1,5 +1,4 @@
-"""
-Export DAG files of twelve tasks with the predecessor.
+"""Export DAG files of twelve tasks with the predecessor.
 
 A program of its own, run by the predecessor's interpreter: ``python predecessor_files.py FOLDER COUNT``.
 """

@@ -1,8 +1,8 @@
-"""CPU time of what every task pays before its own first line.
+"""Measure the CPU time that every task pays before its own first line.
 
-``import dkist_task`` is held against ``import opentelemetry.trace``, which it needs, and so is the launcher with no
-exporter configured around a task that does nothing. Both run in an environment as a task has it: `dkist-task` and what
-it requires, compiled. The import of the predecessor's base class stands beside ours.
+The reference is ``import opentelemetry.trace``, which `dkist-task` needs. Two costs are compared to it: that of
+``import dkist_task``, and that of the launcher with an empty task and no exporter. All run in a task's
+environment: `dkist-task` and its requirements, compiled. The import of the predecessor's base class is compared too.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ LAUNCHER = ("-m", "dkist_task", "run", "nothing:Nothing", "--recipe-run-id=1", "
 
 
 def compare() -> list[Comparison]:
-    """Return what an import and a launch cost beside their floor, and beside the predecessor."""
+    """Return the cost of an import and of a launch against the reference and the predecessor."""
     with tempfile.TemporaryDirectory() as folder:
         return compare_in(task_environment(Path(folder)))
 
 
 def task_environment(folder: Path) -> Path:
-    """Make an environment in a folder as the worker's script does, with `dkist-task` alone; return its interpreter."""
+    """Make an environment that has `dkist-task` alone, as on a worker, and return its interpreter."""
     python = folder / "bin" / "python"
     inherited = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_CONSTRAINT"}}
     install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), str(PROJECT)]
@@ -42,7 +42,7 @@ def task_environment(folder: Path) -> Path:
 
 
 def compare_in(interpreter: Path) -> list[Comparison]:
-    """Return the comparisons, with ours in the environment of an interpreter."""
+    """Return the comparisons; ours run in the environment of an interpreter."""
     python = [str(interpreter), "-P"]
     commands = {
         FLOOR: [*python, "-c", FLOOR],
@@ -81,7 +81,7 @@ def cpu_seconds(commands: dict[str, list[str]]) -> dict[str, float]:
 
 
 def cpu_seconds_of(command: list[str], environment: dict[str, str]) -> float:
-    """Run `command` and return the CPU time of its process."""
+    """Run a command and return the CPU time of its process."""
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

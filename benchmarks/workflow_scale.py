@@ -1,4 +1,4 @@
-"""What a thousand workflows of fifty tasks cost to validate and to export without locks: linear in their number."""
+"""Measure the cost of validating and exporting up to a thousand workflows of fifty tasks: it is to grow linearly."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ COUNTS = (250, 500, 1000)
 TASKS = 50
 ROUNDS = 3
 LARGEST_GROWTH = 1.25
-"""Promised for the cost of one workflow among many against that of one among a quarter as many."""
+"""The promised limit: the cost of one workflow among many against one among a quarter as many."""
 
 _PROGRAM = """
 import json, os, sys
 from dkist_build_utils import export, validate_workflows
 
 def seconds():
-    return sum(os.times()[:4])  # of this process and of those it started, which no neighbour prolongs
+    return sum(os.times()[:4])  # CPU time of this process and its children, which other load does not change
 
 start = seconds()
 found = validate_workflows("many_workflows", airflow=False).workflows
@@ -47,7 +47,7 @@ for place in range({tasks}):
 
 
 def compare() -> list[Comparison]:
-    """Measure each count in fresh processes, in turns; the best of the rounds."""
+    """Measure each count in fresh processes, in turns, and compare the best of the rounds."""
     with tempfile.TemporaryDirectory(prefix="dkist-benchmark-") as name:
         folder = Path(name)
         for count in COUNTS:

@@ -1,1 +1,1 @@
-"""What the demo, the tests and the distributed run need around Airflow; no part of any distribution."""
+"""What the demo, the tests and the distributed run need around Airflow. It is part of no distribution."""

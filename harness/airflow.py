@@ -28,11 +28,11 @@ START_SECONDS = 120
 MIGRATE_SECONDS = 180
 POLL_SECONDS = 0.1
 
-# Below the range from which Linux gives ports to outgoing connections, so that none of those takes it in between.
+# Linux takes the ports of outgoing connections from a higher range, so none of them takes ours before it is used.
 PORTS = range(20_000, 30_000)
 
-# What the shell that started us, hatch or pytest wants must not reach Airflow and the tasks.
-LEAKING = ("AIRFLOW_", "DKIST_", "HATCH_", "OTEL_", "PYTEST_", "PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV")
+# Variables of the shell, of hatch, pytest and coverage that must not reach Airflow and its tasks.
+LEAKING = ("AIRFLOW_", "COVERAGE_", "DKIST_", "HATCH_", "OTEL_", "PYTEST_", "PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV")
 
 SETTINGS = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -44,27 +44,27 @@ SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-    # How often a task's supervisor asks whether it is still wanted, and how late it may notice the task's end.
+    # How often, in seconds, a task's supervisor sends a heartbeat: it notices that late that the task must stop.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__API__WORKERS": "1",
 }
-"""What makes a private Airflow quiet, and quick to notice a new DAG file, a finished task and a killed one."""
+"""Settings that make a private Airflow quiet. It quickly notices a new DAG file, a finished task and a killed one."""
 
 
 class AirflowStartError(RuntimeError):
-    """Airflow did not start; the message has the end of the failing component's log."""
+    """Airflow did not start. The message has the end of the failing component's log."""
 
 
 class PrivateAirflow(AirflowApi):
     """Scheduler, dag-processor and API server of one Airflow, with a folder of their own.
 
-    A context manager: started and healthy inside, and with nothing left running after it, also when this process is
+    Use it as a context manager: Airflow is healthy inside. Afterwards nothing is left running, even if this process is
     interrupted or killed.
 
     Parameters
     ----------
     home
-        ``AIRFLOW_HOME``: made if missing. Logs of the components are in ``home/components``, of tasks in ``home/logs``.
+        ``AIRFLOW_HOME``; created if missing. ``home/components`` has the logs of components, ``home/logs`` of tasks.
     dags
         The dags folder; None for ``home/dags``.
     python
@@ -76,8 +76,8 @@ class PrivateAirflow(AirflowApi):
     executor
         Airflow's executor.
     env
-        Further environment of every component, and so of tasks under the LocalExecutor. A name that starts with
-        ``AIRFLOW__`` overrides a setting made here.
+        Variables to add to the environment of every component, and so to tasks under the LocalExecutor. A name that
+        starts with ``AIRFLOW__`` overrides a setting made here.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class PrivateAirflow(AirflowApi):
         self._components: dict[str, GuardedProcess] = {}
 
     def __enter__(self) -> Self:
-        """Start, and wait until healthy."""
+        """Start Airflow and wait until it is healthy."""
         with ExitStack() as on_failure:
             on_failure.callback(self.stop)
             self.start()
@@ -141,27 +141,27 @@ class PrivateAirflow(AirflowApi):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
+        """Stop Airflow."""
         self.stop()
 
     def start(self) -> None:
-        """Start without waiting, for who has something else to do meanwhile; `stop` must then be called in any case."""
+        """Start without waiting. The caller must call `stop`, whatever happens in between."""
         self._prepare()
         self.start_component("scheduler", ["scheduler", "--skip-serve-logs"])
         self.start_component("dag-processor", ["dag-processor"], python=self._dag_processor_python)
         self.start_component(
             "api-server",
             ["api-server", "--host", "127.0.0.1", "--port", str(self.port)],
-            grace_seconds=1,  # it holds nothing that a longer farewell would save
+            grace_seconds=1,  # it has no state that a longer grace would save
         )
 
     def wait_until_healthy(self) -> None:
-        """Wait until every component says that it is well.
+        """Wait until every component reports that it is healthy.
 
         Raises
         ------
         AirflowStartError
-            One of them ended, or is not healthy in time.
+            A component ended, or is not healthy in time.
         """
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -172,7 +172,7 @@ class PrivateAirflow(AirflowApi):
                         f"its log ends:\n{component.tail()}"
                     )
             try:
-                # The first request to the API for tasks takes it four seconds: better now than in the first task.
+                # The first request to the API of tasks takes four seconds: better here than in the first task.
                 self.request("GET", "/execution/health")
                 health = self.health()
             except (OSError, AirflowRefusalError):  # not listening yet, or not ready
@@ -200,23 +200,23 @@ class PrivateAirflow(AirflowApi):
         env: Mapping[str, str] | None = None,
         grace_seconds: float = 10,
     ) -> GuardedProcess:
-        """Start one more ``airflow`` command that lives as long as this Airflow, such as a Celery worker.
+        """Start an ``airflow`` command that lives as long as this Airflow, such as a Celery worker.
 
         Parameters
         ----------
         name
-            Its log is ``home/components/<name>.log``; one of this name that was started before is stopped first.
+            Its log is ``home/components/<name>.log``. An older component of this name is stopped first.
         arguments
-            What follows ``airflow``.
+            Arguments of ``airflow``.
         python
             Interpreter of another environment that has Airflow; None for this Airflow's.
         env
-            What to add to the environment.
+            Variables to add to the environment.
         grace_seconds
-            How long it and its tasks have to end when this Airflow stops.
+            How long the component and its tasks have to end when this Airflow stops.
         """
         python = python or self.python
-        if name in self._components:  # that was killed: what is left of it goes
+        if name in self._components:  # it was killed: stop what is left of it
             self._components.pop(name).stop()
         component = GuardedProcess(
             name,
@@ -230,16 +230,16 @@ class PrivateAirflow(AirflowApi):
         return component
 
     def component(self, name: str) -> GuardedProcess:
-        """Return a component that was started: ``scheduler``, ``dag-processor``, ``api-server``, or one of yours."""
+        """Return a started component: ``scheduler``, ``dag-processor``, ``api-server``, or one of the caller's."""
         return self._components[name]
 
     def command(self, *arguments: str, timeout: float = 120) -> str:
-        """Run an ``airflow`` command in this Airflow to its end and return its standard output.
+        """Run an ``airflow`` command in this Airflow and return its standard output.
 
         Raises
         ------
         RuntimeError
-            It failed; the message has its output.
+            The command failed. The message has its output.
         """
         return _airflow(self.python, arguments, env=self.env, cwd=self.home, timeout=timeout)
 
@@ -252,7 +252,7 @@ class PrivateAirflow(AirflowApi):
         )
 
     def stop(self) -> None:
-        """Stop every component, side by side; when this returns none of their descendants is left."""
+        """Stop all components in parallel. None of their descendants is left when this returns."""
         components = list(self._components.values())
         self._components.clear()
         for component in components:
@@ -271,7 +271,7 @@ class PrivateAirflow(AirflowApi):
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nobody listens."""
+    """Return a free port of 127.0.0.1."""
     while True:
         port = random.choice(PORTS)
         with socket.socket() as probe:
@@ -283,9 +283,9 @@ def free_port() -> int:
 
 
 def migrated_database(python: Path = Path(sys.executable)) -> Path:
-    """Return an empty, migrated SQLite database of an environment's Airflow; made once per version and machine.
+    """Return an empty, migrated SQLite database for the Airflow of an environment.
 
-    Copying it takes milliseconds where ``airflow db migrate`` takes five seconds.
+    It is made once per version and machine: a copy takes milliseconds, ``airflow db migrate`` five seconds.
     """
     query = "from importlib.metadata import version; print(version('apache-airflow-core'))"
     version = subprocess.run([python, "-c", query], check=True, capture_output=True, text=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Bare Airflow environments: Airflow and ``uv`` as on a worker host, and nothing of ours."""
+"""Bare Airflow environments: Airflow and ``uv``, as on a worker host, and no distribution of ours."""
 
 from __future__ import annotations
 
@@ -20,31 +20,36 @@ CONSTRAINTS = Path(__file__).parents[1] / "constraints"
 
 
 def airflow_environment(
-    requirements: Sequence[str] = (), *, airflow: str = "3.3", python: str = "3.11", copy: str = ""
+    requirements: Sequence[str] = (),
+    *,
+    airflow: str = "3.3",
+    python: str = "3.11",
+    constraints: Path | None = None,
 ) -> Path:
     """Return the interpreter of an environment that has Airflow and ``uv``; made once per machine.
 
-    Safe to call from several processes at once: one makes it, the others wait. It is shared, so do not install into it.
+    Several processes may call this at once: one makes the environment, the others wait. Do not install into it: it is
+    shared.
 
     Parameters
     ----------
     requirements
         What to install beside Airflow and ``uv``: a provider, a wheel's path.
     airflow
-        Minor version; there must be a constraints file for it.
+        Minor version; there must be a constraints file for it, or one is given.
     python
         Minor version of the interpreter.
-    copy
-        Name of a separate environment of the same content, for two workers that must not share one.
+    constraints
+        File of the versions to install; None for the one that is committed.
 
     Raises
     ------
     RuntimeError
-        It could not be made; the message has what uv said.
+        The environment cannot be made. The message has uv's own.
     """
-    constraints = CONSTRAINTS / f"airflow-{airflow}.txt"
+    constraints = constraints or CONSTRAINTS / f"airflow-{airflow}.txt"
     wanted = ["apache-airflow", "uv", *requirements]
-    content = [constraints.read_text(), python, copy, *(f"{each}:{_digest(each)}" for each in wanted)]
+    content = [constraints.read_text(), python, *(f"{each}:{_digest(each)}" for each in wanted)]
     key = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
     folder = cache_folder("airflow") / f"{airflow}-py{python}-{key}"
     interpreter = folder / "bin" / "python"
@@ -61,7 +66,7 @@ def airflow_environment(
 
 
 def _digest(requirement: str) -> str:
-    """Return the digest of a requirement that is a file, so that a rebuilt wheel is another environment."""
+    """Return the digest of a requirement that is a file: a rebuilt wheel then gets another environment."""
     path = Path(requirement)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 

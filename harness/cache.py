@@ -1,4 +1,4 @@
-"""Where the harness keeps what is slow to make and the same for every checkout."""
+"""The folder of things that are slow to make and the same for every clone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STORE_SIZE = "3GB"
 
 
 def cache_folder(name: str) -> Path:
-    """Return (and make) a folder of the user's cache: ``$XDG_CACHE_HOME/dkist-harness/<name>``."""
+    """Make a folder in the user's cache, ``$XDG_CACHE_HOME/dkist-harness/<name>``, and return it."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     folder = Path(base) / "dkist-harness" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -20,8 +20,8 @@ def cache_folder(name: str) -> Path:
 
 
 def prune_environments(store: Path) -> None:
-    """Remove environments that nobody uses from a store, longest unused first, until the rest is small enough."""
+    """Remove unused environments from a store, the longest unused first, until the rest fits `STORE_SIZE`."""
     store.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "dkist_airflow_node", "environments", "prune", "--max-size", STORE_SIZE]
+    command = [sys.executable, "-m", "dkist_airflow_node", "environments", "prune", "--yes", "--max-size", STORE_SIZE]
     environment = {**os.environ, "DKIST_ENVIRONMENT_STORE": str(store)}
     subprocess.run(command, env=environment, check=True, capture_output=True)

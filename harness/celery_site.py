@@ -1,4 +1,4 @@
-"""A deployment as a data centre has it, on one machine: PostgreSQL, RabbitMQ, Airflow and Celery workers."""
+"""A data centre's deployment on one machine: PostgreSQL, RabbitMQ, Airflow and Celery workers."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ DATABASE_PREFIX = "dkist_distributed_"
 
 WORKER_REQUIREMENTS = ("apache-airflow-providers-celery", "asyncpg", "psycopg2-binary")
 CELERY = {
-    # A message is acknowledged when its task starts. By default it is when the task ends: too late for the broker where
-    # the task takes longer than `consumer_timeout`. A task lost with its worker is found by its missing heartbeat.
+    # Acknowledge a message when its task starts. By default that happens when the task ends: too late for the broker if
+    # the task takes longer than `consumer_timeout`. Airflow finds a task lost with its worker by its missing heartbeat.
     "AIRFLOW__CELERY__TASK_ACKS_LATE": "False",
-    # The broker closes the channel also over messages that wait in a busy worker; by default that ends the worker.
+    # The broker also closes the channel when messages wait in a busy worker. By default that ends the worker.
     "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": '{"broker_channel_error_retry": true}',
 }
-"""What docs/how-to/celery.md advises."""
+"""The settings that docs/how-to/celery.md recommends."""
 
 CONCURRENCY = 2
-"""Tasks that a worker runs at a time."""
+"""How many tasks a worker runs at a time."""
 
 CONSUMER_TIMEOUT_SECONDS = 10
-"""How long the broker waits for the acknowledgement of a message; half an hour by default."""
+"""How long the broker waits for the acknowledgement of a message. RabbitMQ's default is half an hour."""
 
 HEARTBEAT_TIMEOUT_SECONDS = 15
-"""How long a task may be silent before Airflow gives it up; five minutes by default."""
+"""How long a task may send no heartbeat before Airflow fails it. Airflow's default is five minutes."""
 
 _WORKER = ("celery", "worker", "--concurrency", str(CONCURRENCY), "--skip-serve-logs", "--without-mingle")
 
@@ -63,13 +63,13 @@ class Worker:
     name: str
     """Unique."""
     queue: str
-    """The one queue it takes tasks from."""
+    """The queue that it takes tasks from."""
     store: Path
-    """Its environment store, which no other worker uses."""
+    """Its own environment store."""
 
 
 class CelerySite:
-    """What runs, and how to reach it; made by `celery_site`."""
+    """The running deployment that `celery_site` makes."""
 
     def __init__(
         self, airflow: PrivateAirflow, broker: PrivateRabbitMQ, workers: Sequence[Worker], airflow_host: Path
@@ -83,7 +83,7 @@ class CelerySite:
         self._airflow_host = airflow_host
 
     def start_worker(self, worker: Worker) -> None:
-        """Start a worker, also in place of one that was killed."""
+        """Start a worker, or start it again after it was killed."""
         self.airflow.start_component(
             worker.name,
             [*_WORKER, "--queues", worker.queue, "--celery-hostname", f"{worker.name}@%h"],
@@ -91,7 +91,7 @@ class CelerySite:
         )
 
     def worker_distributions(self) -> set[str]:
-        """Return the names of all that is installed where the workers run."""
+        """Return the names of the distributions that are installed in the workers' environment."""
         return set(run([str(self.airflow.python), "-c", _DISTRIBUTIONS]).split())
 
     def deploy(self, archive: Path) -> str:
@@ -104,10 +104,10 @@ class CelerySite:
 def celery_site(
     folder: Path, wheels: Path, queues: Mapping[str, str], *, stores: Path, env: Mapping[str, str]
 ) -> Iterator[CelerySite]:
-    """Give a running site.
+    """Run a site for the duration of the context.
 
-    Workers have Airflow, its Celery provider, a database driver and ``uv``, and nothing of ours; so have scheduler and
-    API server. The dag-processor has ``dkist-airflow-node`` too. Everything is gone when the context ends.
+    Workers, scheduler and API server have Airflow, its Celery provider, a database driver and ``uv``, and nothing of
+    ours. The dag-processor also has ``dkist-airflow-node``. Everything has stopped when the context ends.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def celery_site(
     stores
         Folder of the workers' environment stores.
     env
-        Further environment of every component.
+        Variables to add to the environment of every component.
 
     Raises
     ------
     RuntimeError
-        A service is missing or a component does not start; the message says how to mend that.
+        A service is missing or a component does not start. The message says how to fix it.
     """
     bare = airflow_environment(WORKER_REQUIREMENTS)
     airflow_host = environment_above(folder / "airflow-host", bare, wheels)
@@ -134,7 +134,7 @@ def celery_site(
         prune_environments(worker.store)
     with ExitStack() as stack:
         broker = stack.enter_context(PrivateRabbitMQ(folder / "rabbitmq"))
-        # Channels take both over when they are opened: how late a consumer may be, and how often that is looked at.
+        # A channel reads both when it is opened: how late a consumer may be, and how often the broker checks that.
         for name, seconds in (("consumer_timeout", CONSUMER_TIMEOUT_SECONDS), ("channel_tick_interval", 2)):
             broker.control("eval", f"application:set_env(rabbit, {name}, {seconds * 1000}).")
         database = stack.enter_context(private_database(bare))
@@ -166,13 +166,13 @@ def celery_site(
 
 @contextmanager
 def private_database(python: Path) -> Iterator[str]:
-    """Give the name of an empty database of the PostgreSQL on this machine, which is dropped afterwards."""
+    """Create an empty PostgreSQL database, give its name, and drop it at the end."""
     name = f"{DATABASE_PREFIX}{os.getpid()}"
     try:
         present = run([str(python), "-c", _SQL, POSTGRESQL, "SELECT datname FROM pg_database"]).split()
     except RuntimeError as error:
         raise RuntimeError(
-            "PostgreSQL does not let user postgres in on 127.0.0.1:5432; CONTRIBUTING.md tells how to start it.\n"
+            "PostgreSQL does not accept user postgres on 127.0.0.1:5432; start it as CONTRIBUTING.md describes.\n"
             f"{error}"
         ) from error
     for left in present:  # by a run that was killed
@@ -186,12 +186,12 @@ def private_database(python: Path) -> Iterator[str]:
 
 
 def environment_above(folder: Path, base: Path, wheels: Path) -> Path:
-    """Make an environment that has the project's distributions, and below them all that another environment has.
+    """Make an environment that has the project's distributions on top of another environment.
 
     Parameters
     ----------
     folder
-        Where to.
+        Folder of the new environment.
     base
         Interpreter of the other environment.
     wheels
@@ -212,12 +212,12 @@ def environment_above(folder: Path, base: Path, wheels: Path) -> Path:
 
 
 def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 300) -> str:
-    """Run a command to its end and return its standard output.
+    """Run a command and return its standard output.
 
     Raises
     ------
     RuntimeError
-        It failed; the message has its output.
+        The command failed. The message has its output.
     """
     done = subprocess.run(
         command, env=None if env is None else dict(env), timeout=timeout, capture_output=True, text=True, check=False
@@ -241,7 +241,7 @@ def released(package: str, version: str, wheels: Path, folder: Path, *, python_p
     folder
         Where the release folder goes.
     python_path
-        Where the package is, if it is not installed.
+        Folder of the package if it is not installed.
     """
     env = {**os.environ, **({} if python_path is None else {"PYTHONPATH": str(python_path)})}
     build = [sys.executable, "-m", "dkist_build_utils"]

@@ -1,13 +1,13 @@
-"""
-On which Airflow and Python the example's exported DAG runs: results, README's table, and whether both are up to date.
+"""Record on which Airflow and Python the example's exported DAG runs, and check that README's table is current.
 
 Command line (`hatch run compat`)::
 
-    run [--airflow X.Y] [--python X.Y] [--all]   run what has no result that still counts, then write the table
+    run [--airflow X.Y] [--python X.Y] [--all]   run every combination without a current result, write the table
     check                                        exit with 1 where a result or the table is stale
     add X.Y [--upgrade]                          write the constraints file of one more Airflow
+    preview                                      try the next Airflow's newest pre-release, and report it only
 
-A result counts as long as the files that it was made from are the same.
+A result is current while the files that it was made from are unchanged.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.compatibility_run import Cell, Outcome, run_cells
-from harness.constraints import airflow_minors, write_constraints
+from harness.constraints import airflow_minors, preview_minor, write_constraints, write_preview_constraints
 from harness.interpreter import InterpreterMissingError, find_interpreter
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +38,7 @@ _END = "<!-- end of what `hatch run compat` makes -->"
 
 @dataclass(frozen=True)
 class Result:
-    """What was seen on one Airflow and one Python."""
+    """The result of a run on one Airflow and one Python."""
 
     airflow: str
     """Minor version of Airflow."""
@@ -47,17 +49,17 @@ class Result:
     reason: str
     """Why the run did not succeed; empty if it did."""
     made_from: dict[str, str]
-    """Start of the SHA-256 of each file that decides, by its path in the repository."""
+    """First 16 hex digits of the SHA-256 of each file in `sources`, by its path in the repository."""
 
 
 def sources(airflow: str) -> dict[str, str]:
     """Return the digests that a result for an Airflow has to have to count."""
-    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "task_script.sh")
+    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "runner.py")
     return {path.as_posix(): hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16] for path in paths}
 
 
 def wanted_cells() -> list[Cell]:
-    """Return every combination that is supported."""
+    """Return every supported combination."""
     return [Cell(airflow, python) for airflow in airflow_minors() for python in PYTHONS]
 
 
@@ -74,7 +76,7 @@ def write_results(results: Sequence[Result], path: Path = RESULTS) -> None:
 
 
 def stale_cells(results: Sequence[Result]) -> dict[Cell, str]:
-    """Return each supported combination that has no result that counts, and why."""
+    """Return each supported combination without a current result, and why."""
     found = {Cell(result.airflow, result.python): result for result in results}
     stale = {}
     for cell in wanted_cells():
@@ -106,13 +108,12 @@ def table(results: Sequence[Result]) -> str:
 
 
 def with_table(readme: str, results: Sequence[Result]) -> str:
-    """
-    Return a text with the table between its two markers replaced.
+    """Return a text with the table between its two markers replaced.
 
     Raises
     ------
     ValueError
-        The markers are not there, once each and in this order.
+        The text does not have each marker once, in this order.
     """
     head, begin, rest = readme.partition(_BEGIN)
     _, end, tail = rest.partition(_END)
@@ -122,7 +123,7 @@ def with_table(readme: str, results: Sequence[Result]) -> str:
 
 
 def check() -> list[str]:
-    """Return what is stale or fails, one sentence each."""
+    """Return one sentence for each result that is stale or a failure."""
     results = read_results()
     faults = [f"Airflow {cell.airflow} on Python {cell.python} {why}." for cell, why in stale_cells(results).items()]
     faults += [
@@ -136,7 +137,7 @@ def check() -> list[str]:
 
 
 def run(cells: Sequence[Cell]) -> bool:
-    """Run combinations, keep each result as soon as it is there, and tell whether all of them succeeded."""
+    """Run combinations, save each result at once, and return whether all of them succeeded."""
     results = {Cell(result.airflow, result.python): result for result in read_results()}
     results = {cell: result for cell, result in results.items() if cell in wanted_cells()}
     is_good = True
@@ -149,7 +150,7 @@ def run(cells: Sequence[Cell]) -> bool:
             is_good = False
         else:
             able.append(cell)
-    made_from = {cell: sources(cell.airflow) for cell in able}  # before: what is edited meanwhile has not been run
+    made_from = {cell: sources(cell.airflow) for cell in able}  # before the runs: a file may be edited meanwhile
     outcome: Outcome
     for cell, outcome in run_cells(able):
         print(f"Airflow {outcome.release} on Python {cell.python}: {outcome.reason or 'runs'}", flush=True)
@@ -161,6 +162,18 @@ def run(cells: Sequence[Cell]) -> bool:
     return is_good
 
 
+def preview() -> str:
+    """Return how the newest pre-release of the next Airflow runs the file: early warning, no requirement."""
+    cell = Cell(preview_minor(), PYTHONS[0])
+    with tempfile.TemporaryDirectory(prefix="dkist-preview-") as folder:
+        try:
+            constraints = write_preview_constraints(Path(folder))
+            ((_, outcome),) = run_cells([cell], constraints=constraints)
+        except (subprocess.CalledProcessError, InterpreterMissingError, RuntimeError) as error:
+            return f"Airflow {cell.airflow} (pre-release): could not be tried. {error}"
+    return f"{outcome.log}Airflow {outcome.release} on Python {cell.python}: {outcome.reason or 'runs'}"
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,8 +181,9 @@ def main() -> int:
     runs = commands.add_parser("run")
     runs.add_argument("--airflow", choices=airflow_minors())
     runs.add_argument("--python", choices=PYTHONS)
-    runs.add_argument("--all", action="store_true", help="also what has a result that counts")
+    runs.add_argument("--all", action="store_true", help="also combinations with a current result")
     commands.add_parser("check")
+    commands.add_parser("preview")
     adds = commands.add_parser("add")
     adds.add_argument("airflow", metavar="X.Y")
     adds.add_argument("--upgrade", action="store_true", help="to the newest versions that fit")
@@ -178,12 +192,13 @@ def main() -> int:
     if arguments.command == "add":
         print(write_constraints(arguments.airflow, is_upgrade=arguments.upgrade).relative_to(ROOT))
         return 0
+    if arguments.command == "preview":
+        print(preview())
+        return 0
     if arguments.command == "check":
         faults = check()
         print(
-            "\n".join(
-                [*faults, "Mend it with: hatch run compat run"] if faults else ["Every combination has been run."]
-            )
+            "\n".join([*faults, "Fix it with: hatch run compat run"] if faults else ["Every combination has been run."])
         )
         return 1 if faults else 0
     results = read_results()

@@ -1,4 +1,4 @@
-"""Run the example's exported DAG in a real Airflow, from an environment that has nothing of ours."""
+"""Run the example's exported DAG in a real Airflow, from an environment without our distributions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from harness.packages import ROOT, build_wheels
 EXAMPLE = ROOT / "examples" / "dkist-processing-example"
 WORKFLOWS = "dkist_processing_example.workflows"
 RUN_SECONDS = 300
-"""How long a run may take: the environments of the tasks are built in it."""
+"""How long a run may take, including the building of the tasks' environments."""
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """A combination that is supported."""
+    """A supported combination."""
 
     airflow: str
     """Minor version of Airflow."""
@@ -35,22 +35,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run."""
+    """How a run ended."""
 
     release: str
     """The release of Airflow that ran."""
     reason: str
-    """Why it did not succeed, in a line that names nothing of this machine; empty if it did."""
+    """Why it did not succeed, in one line without paths of this machine; empty if it did."""
     log: str = ""
-    """What helps to find out."""
+    """Logs that help to find the cause."""
 
 
-def run_cells(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
-    """
-    Run the example on each combination, and give each outcome as soon as it is known.
+def run_cells(cells: Sequence[Cell], *, constraints: Path | None = None) -> Iterator[tuple[Cell, Outcome]]:
+    """Run the example on each combination, and give each outcome as soon as it is known.
 
     The release is exported once for each Python. Airflow's environments hold Airflow and ``uv`` and no distribution of
-    ours, and the DAG file is the only thing that Airflow gets of the example.
+    ours, and the DAG file is the only thing that Airflow gets of the example. Constraints stand in for those committed.
     """
     with tempfile.TemporaryDirectory(prefix="dkist-compatibility-") as name:
         folder = Path(name)
@@ -58,7 +57,8 @@ def run_cells(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Outcome]]:
         build_wheels(wheels, [ROOT / "packages" / "dkist-task", EXAMPLE])
         export = cache(lambda python: _export(python, wheels, folder / python))
         for cell in cells:
-            outcome = _run(cell, export(cell.python), wheels, folder / f"{cell.airflow}-{cell.python}")
+            python = airflow_environment(airflow=cell.airflow, python=cell.python, constraints=constraints)
+            outcome = _run(cell, python, export(cell.python), wheels, folder / f"{cell.airflow}-{cell.python}")
             yield cell, outcome
 
 
@@ -72,8 +72,7 @@ def _export(python: str, wheels: Path, output: Path) -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
-def _run(cell: Cell, release: Path, wheels: Path, folder: Path) -> Outcome:
-    python = airflow_environment(airflow=cell.airflow, python=cell.python)
+def _run(cell: Cell, python: Path, release: Path, wheels: Path, folder: Path) -> Outcome:
     query = "from importlib.metadata import version; print(version('apache-airflow'))"
     version = subprocess.run([python, "-c", query], capture_output=True, text=True, check=True).stdout.strip()
     data = folder / "data"
@@ -83,13 +82,13 @@ def _run(cell: Cell, release: Path, wheels: Path, folder: Path) -> Outcome:
         "DKIST_EXAMPLE_DATA": str(data),
         "DKIST_EXAMPLE_FRAME_SIZE": "64",
         "UV_FIND_LINKS": str(wheels),
-        # Airflow 3.0.6 makes an empty list of an issuer that is not set, and then refuses it.
+        # Airflow 3.0.6 turns a missing issuer into an empty list, and then refuses that.
         "AIRFLOW__API_AUTH__JWT_ISSUER": "harness",
     }
     try:
         with PrivateAirflow(folder / "airflow", dags=release.parent, python=python, env=worker) as airflow:
             reason, log = _outcome_of_run(airflow, release)
-    except (OSError, RuntimeError) as error:  # what does not work on this Airflow is the result
+    except (OSError, RuntimeError) as error:  # a failure on this Airflow is a result
         return Outcome(version, f"the run could not be made ({type(error).__name__})", str(error))
     if not reason and not list(data.glob("1/level1/*.fits")):
         reason = "the run succeeded, but made no level-1 image"
@@ -97,7 +96,7 @@ def _run(cell: Cell, release: Path, wheels: Path, folder: Path) -> Outcome:
 
 
 def _outcome_of_run(airflow: PrivateAirflow, release: Path) -> tuple[str, str]:
-    """Run the release's DAG and return why that did not succeed, with the log."""
+    """Run the release's DAG. Return why it did not succeed (empty if it did), and the log."""
     airflow.create_pools(json.loads((release / "pools.json").read_text()))
     (dag_id,) = (path.stem for path in release.glob("*.py"))
     airflow.wait_for_dag(dag_id)
@@ -109,5 +108,5 @@ def _outcome_of_run(airflow: PrivateAirflow, release: Path) -> tuple[str, str]:
 
 
 def _environ(python: str) -> dict[str, str]:
-    """Return an environment in which a Python is found on PATH, also where pyenv hides it."""
+    """Return an environment whose PATH finds a Python, even if pyenv hides it."""
     return {**os.environ, "PATH": f"{find_interpreter(python).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}

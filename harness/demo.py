@@ -1,8 +1,8 @@
 """Run the example instrument package through a real, private Airflow: ``hatch run demo``.
 
-Everything it makes is in ``.demo/`` of the clone: remove that to start afresh. A run has its own folder there; wheels,
-release and environments are shared by all runs, which is why the second one is quicker. Two runs at once do not disturb
-each other, and one that is interrupted or killed leaves nothing running.
+Everything that it makes is in ``.demo/`` of the clone: remove that to start afresh. Each run has a folder of its own.
+All runs share wheels, release and environments, so the second run is quicker. Two runs may run at once. A run that is
+interrupted or killed leaves no process behind.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class DemoRun:
     """The folder of one run of the demo."""
 
     folder: Path
-    """All of it; ``lock`` in it is held while the demo runs."""
+    """The folder. Its file ``lock`` is held while the demo runs."""
 
     @property
     def data(self) -> Path:
@@ -54,12 +54,12 @@ class DemoRun:
 
     @property
     def spans(self) -> Path:
-        """What the tasks tell about the time they take."""
+        """The spans of the tasks."""
         return self.folder / "spans"
 
     @property
     def spool(self) -> Path:
-        """Failure messages, which wait here because the demo has no broker."""
+        """Failure messages. They stay here because the demo has no broker."""
         return self.folder / "messages"
 
 
@@ -68,7 +68,7 @@ class DemoError(RuntimeError):
 
 
 def main() -> int:
-    """Run the demo; the exit status is 0 when every task succeeded."""
+    """Run the demo and return 0 if every task succeeded."""
     options = _options()
     logging.basicConfig(format="  %(message)s", level=logging.WARNING)
     try:
@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def show(run: DemoRun, recipe_run_id: int, *, corrupt_input: bool) -> int:
-    """Deploy the example into an Airflow, run its workflow and tell about it."""
+    """Deploy the example into an Airflow, run its workflow and print the result."""
     clock = Clock()
     shared = run.folder.parents[1]
     environment = {
@@ -91,7 +91,7 @@ def show(run: DemoRun, recipe_run_id: int, *, corrupt_input: bool) -> int:
         "DKIST_EXAMPLE_DATA": str(run.data),
         "DKIST_SPAN_FOLDER": str(run.spans),
         "DKIST_MESSAGE_SPOOL": str(run.spool),
-        # No broker: messages of failures are kept, and none gets to a broker that happens to run on this machine.
+        # No broker: failure messages stay in the spool, and none reaches a broker that happens to run on this machine.
         "MESH_CONFIG": json.dumps({"interservice-bus": {"mesh_address": "127.0.0.1", "mesh_port": 9}}),
         "UV_FIND_LINKS": str(shared / "wheels"),
     }
@@ -122,14 +122,14 @@ def show(run: DemoRun, recipe_run_id: int, *, corrupt_input: bool) -> int:
         airflow.wait_for_dag(dag_id)
         clock.say(f"Triggering {dag_id} with recipe_run_id {recipe_run_id}; watch it on {airflow.url}")
 
-        def tell(task: TaskState) -> None:
+        def show_change(task: TaskState) -> None:
             if task.state in {"running", *ENDED}:
                 clock.say(f"  {ENDED.get(task.state, '…')} {task.name:<16} {task.state}")
             if corrupt_input and task.name == "SimulateFrames" and task.state == "success":
                 clock.say(f"  Cutting {corrupt(run.data / str(recipe_run_id))} in half, as you asked")
 
         run_id = airflow.trigger(dag_id, recipe_run_id)
-        state = airflow.wait_for_run(dag_id, run_id, on_change=tell, timeout=RUN_SECONDS)
+        state = airflow.wait_for_run(dag_id, run_id, on_change=show_change, timeout=RUN_SECONDS)
         clock.say(f"The run ended: {state}\n")
         tasks = airflow.tasks(dag_id, run_id)
         order = [task["name"] for task in workflow["tasks"]]
@@ -149,7 +149,7 @@ def show(run: DemoRun, recipe_run_id: int, *, corrupt_input: bool) -> int:
 
 
 class Clock:
-    """Says what happens with the seconds since the start."""
+    """Prints lines with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -160,7 +160,7 @@ class Clock:
 
 
 def renew_wheels(folder: Path) -> bool:
-    """Build every wheel; put them in place if one is not what is there, and tell whether that was so."""
+    """Build every wheel, replace those in the folder if one differs, and return whether one did."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         built = build_wheels(Path(scratch), [*OWN_PROJECTS, EXAMPLE])
@@ -172,20 +172,20 @@ def renew_wheels(folder: Path) -> bool:
 
 
 def corrupt(data: Path) -> Path:
-    """Cut the last frame that observes in half, as a transfer that broke off would, and return it."""
+    """Cut the last observation in half, like an interrupted transfer, and return its path."""
     frame = max((data / "level0").glob("observe_*"))
     os.truncate(frame, frame.stat().st_size // 2)
     return frame
 
 
 def environment_of(log: str) -> str:
-    """Return the name of the environment that a task's log tells."""
+    """Return the name of the environment that a task's log names."""
     found = re.search(r"dkist: environment (.+)", log)
     return Path(found[1]).name if found else ""
 
 
 def failure_of(log: str) -> str:
-    """Return a task's traceback, or without one the end of what it said."""
+    """Return a task's traceback, or the end of its output if there is none."""
     lines = log.splitlines()
     ends = [number for number, line in enumerate(lines) if line.startswith("Command exited with")]
     said = lines[: ends[0]] if ends else lines
@@ -205,7 +205,7 @@ def table(rows: list[tuple[TaskState, str]]) -> str:
 
 
 def products(run: DemoRun, recipe_run_id: int) -> str:
-    """Tell where what the run made is; draw the timeline."""
+    """Write the timeline, and return the paths of everything that the run made."""
     data = run.data / str(recipe_run_id)
     found = [
         ("level-1 files", sorted((data / "level1").glob("*.fits"))),
@@ -227,7 +227,7 @@ def products(run: DemoRun, recipe_run_id: int) -> str:
 
 @contextmanager
 def new_run(shared: Path) -> Iterator[DemoRun]:
-    """Give the folder of a new run, after removing those of old ones that are not going on."""
+    """Give the folder of a new run, and remove those of old runs that have ended."""
     runs = shared / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     for folder in sorted(runs.iterdir(), reverse=True)[KEPT_RUNS - 1 :]:
@@ -257,16 +257,18 @@ def _example_version() -> str:
     about = EXAMPLE / "src" / "dkist_processing_example" / "__about__.py"
     found = re.search(r'__version__ = "(.+)"', about.read_text())
     if found is None:
-        raise DemoError(f"{about} tells no version")
+        raise DemoError(f'{about} has no line __version__ = "..."')
     return found[1]
 
 
 def _check_machine() -> None:
     if sys.platform != "linux":
-        raise DemoError("The demo needs Linux: tasks are supervised by its own means.")
+        raise DemoError("The demo needs Linux: supervising tasks uses system calls that only Linux has.")
     for program in ("bash", "flock", "uv"):
         if shutil.which(program) is None:
-            raise DemoError(f"The program {program!r} is not on the PATH; tasks run by it. Start with: hatch run demo")
+            raise DemoError(
+                f"The program {program!r} is not on PATH, and tasks need it. Start the demo with: hatch run demo"
+            )
 
 
 def _options() -> argparse.Namespace:
@@ -275,7 +277,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--corrupt-input",
         action="store_true",
-        help="cut a level-0 frame in half once it is there: CalibrateFrames fails, is tried again, and the run fails",
+        help="cut a level-0 frame in half: CalibrateFrames fails, is tried again, fails again, and the run fails",
     )
     return parser.parse_args()
 

@@ -1,8 +1,7 @@
-"""Run a whole deployment on this machine, mistreat it, and check what must hold: ``hatch run distributed``.
+"""Run a whole deployment on this machine, kill parts of it, and check the result: ``hatch run distributed``.
 
-PostgreSQL on 127.0.0.1:5432 must let the user postgres in; RabbitMQ must be installed (a private one is started). The
-run ends by itself, leaves nothing running, and exits with 1 when a check fails. What it makes is in
-``.demo/distributed/``.
+PostgreSQL on 127.0.0.1:5432 must accept the user postgres. RabbitMQ must be installed; a private broker is started. The
+run leaves no process behind and exits with 1 if a check fails. Its files are in ``.demo/distributed/``.
 """
 
 from __future__ import annotations
@@ -34,23 +33,23 @@ HEAVY_POOL = "high_memory_pool"
 
 
 class Account:
-    """What was checked, told as it happens."""
+    """The checks of a run, each printed as soon as it is made."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
         self.failed: list[str] = []
-        """The checks that did not hold."""
+        """The checks that failed."""
 
     def say(self, text: str) -> None:
         """Print one line."""
         print(f"{time.monotonic() - self._start:5.0f} s  {text}", flush=True)
 
     def confirm(self, what: str, *, holds: bool) -> None:
-        """Tell whether something holds."""
+        """Check that a condition holds."""
         self.check(what, seen=holds, expected=True)
 
     def check(self, what: str, seen: object, expected: object) -> None:
-        """Compare what was seen with what must be."""
+        """Check that a value is the expected one."""
         if seen == expected:
             self.say(f"✓ {what}")
         else:
@@ -59,7 +58,7 @@ class Account:
 
 
 def main() -> int:
-    """Run it all; the exit status is 0 when every check held."""
+    """Run everything and return 0 if every check holds."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     account = Account()
     with new_run(ROOT / ".demo" / "distributed") as made:
@@ -72,12 +71,12 @@ def main() -> int:
         left = processes_with(f"{JOURNAL_VARIABLE}={folder / JOURNAL}")
         account.check("nothing is left running", [process.command for process in left], [])
         print(f"\nLogs and journal: {folder}")
-    print(f"{len(account.failed)} checks failed" if account.failed else "Everything held.")
+    print(f"{len(account.failed)} checks failed" if account.failed else "Every check holds.")
     return 1 if account.failed else 0
 
 
 def mistreat(folder: Path, account: Account) -> None:
-    """Make the packages and the site, and go through every check."""
+    """Make the packages and the site, and run every check."""
     account.say(f"Building wheels; releasing the example as {' and '.join(VERSIONS)}, and a package of trials")
     wheels = folder / "wheels"
     archives = release_all(folder, wheels)
@@ -85,7 +84,7 @@ def mistreat(folder: Path, account: Account) -> None:
     env = {
         "DKIST_EXAMPLE_DATA": str(folder / "data"),
         "DKIST_EXAMPLE_FRAME_SIZE": "128",
-        # What a message may take on a machine that does all this at once; three seconds otherwise.
+        # A message may take this long on a machine that does all this at once; the default is three seconds.
         "DKIST_MESSAGE_DEADLINE_SECONDS": "30",
         "DKIST_MESSAGE_SPOOL": str(folder / "spool"),
         "DKIST_SPAN_FOLDER": str(folder / "spans"),
@@ -110,7 +109,7 @@ def mistreat(folder: Path, account: Account) -> None:
 
 
 def release_all(folder: Path, wheels: Path) -> list[Path]:
-    """Return the archives of both versions of the example and of the trials."""
+    """Return the archives of both versions of the example and of the trial package."""
     build_wheels(wheels, OWN_PROJECTS)
     for version in VERSIONS:
         copy = folder / f"example-{version}"
@@ -128,7 +127,7 @@ def release_all(folder: Path, wheels: Path) -> list[Path]:
 
 
 class Trials:
-    """The checks, in an order in which they do not disturb each other."""
+    """The checks. Their order keeps them from disturbing each other."""
 
     def __init__(self, site: CelerySite, account: Account, journal: Path) -> None:
         self.site, self.account, self.airflow = site, account, site.airflow
@@ -145,7 +144,7 @@ class Trials:
         self.account.say("Triggered both versions of the example")
 
     def check_examples(self, spans: Path) -> None:
-        """Check where and in what each task of the example ran, and what trace it left."""
+        """Check the worker, the environment and the trace of each task of the example."""
         for version, run_id in self._example_runs.items():
             dag_id = f"example_l0_to_l1_{version}"
             state = self.airflow.wait_for_run(dag_id, run_id, timeout=600)
@@ -173,11 +172,11 @@ class Trials:
             )
 
     def start_slow(self) -> None:
-        """Begin more tasks than the worker runs at a time, each longer than the broker waits for an acknowledgement."""
+        """Start more tasks than the worker runs at a time, each longer than the broker's consumer timeout."""
         self._slow_run = self._trigger("slow")
 
     def finish_slow(self) -> None:
-        """Check that each of them ran once, although the broker closed the worker's channel again and again."""
+        """Check that each slow task ran once, although the broker closed the worker's channel repeatedly."""
         state = self.airflow.wait_for_run("trial_slow_1.0.0", self._slow_run, timeout=300)
         entries = self._entries("Slow")
         self.account.check(
@@ -190,7 +189,7 @@ class Trials:
         self.account.check("their worker is still there", self.airflow.component("standard").status, None)
 
     def kill_a_task(self) -> None:
-        """Check that SIGKILL of a task's process, as when memory runs out, is told once on the bus."""
+        """Kill a task's process, as the kernel does when memory runs out, and check that the bus has one message."""
         run_id = self._trigger("doomed")
         (entry,) = self._wait_for_entries("Doomed", 1)
         os.kill(entry.pid, signal.SIGKILL)
@@ -204,7 +203,7 @@ class Trials:
         )
 
     def fill_the_pool(self) -> None:
-        """Check that no more tasks of a queue run at a time than its pool has slots; the workers could run four."""
+        """Check that a queue runs no more tasks at a time than its pool has slots. The workers could run four."""
         slots = self.airflow.request("GET", f"/api/v2/pools/{HEAVY_POOL}")["slots"]
         run_id = self._trigger("heavy")
         state = self.airflow.wait_for_run("trial_heavy_1.0.0", run_id, timeout=180)
@@ -215,20 +214,20 @@ class Trials:
         self.account.confirm("only workers of that queue ran them", holds=used <= {"large-a", "large-b"})
 
     def kill_workers(self) -> None:
-        """Check that a worker which dies takes its task with it, and that another one tries again."""
+        """Check that a task dies with its worker, and that another worker runs it again."""
         self._kill_a_worker(
             "all of Airflow's processes of", lambda worker: kill([p for p in tree(worker) if p.session == worker])
         )
         self._kill_a_worker("only the main process of", lambda worker: os.kill(worker, signal.SIGKILL))
 
     def _kill_a_worker(self, what: str, kill_it: Callable[[int], None]) -> None:
-        """Kill the worker of a task and check what becomes of the task; then start the worker again."""
+        """Kill the worker of a task, check how the task goes on, and start the worker again."""
         known = len(self._entries("Interrupted"))
         run_id = self._trigger("interrupted")
         first = self._wait_for_entries("Interrupted", known + 1)[-1]
         victim = self._worker_of(first.prefix)
         self.account.say(f"Killing {what} worker {victim.name}")
-        # What was started in a session of its own, the task, is not killed: it must notice by itself.
+        # The task runs in a session of its own and is not killed here: its supervisor must notice.
         kill_it(self.airflow.component(victim.name).pid)
         died = self._death_of(first.pid)
         state = self.airflow.wait_for_run("trial_interrupted_1.0.0", run_id, timeout=180)
@@ -273,7 +272,7 @@ class Trials:
         while len(found) < count and time.monotonic() < deadline:
             found += [json.loads(body) for body in self.site.broker.take(FAILURE_QUEUE)]
             time.sleep(0.5)
-        time.sleep(3)  # for a second one, which must not come
+        time.sleep(3)  # a second message must not come
         return found + [json.loads(body) for body in self.site.broker.take(FAILURE_QUEUE)]
 
     def _death_of(self, pid: int) -> float:
@@ -286,7 +285,7 @@ class Trials:
 
 
 def fact(log: str, name: str) -> str:
-    """Return a fact of the block that opens a task's log."""
+    """Return the value of a line in the block that opens a task's log; empty if there is no such line."""
     found = re.search(rf"^{name}: +(.+)$", log, re.MULTILINE)
     return found[1] if found else ""
 
@@ -298,7 +297,7 @@ def read_spans(folder: Path) -> list[dict[str, Any]]:
 
 
 def tree_faults(spans: list[dict[str, Any]], version: str, tasks: set[str]) -> list[str]:
-    """Return why the spans of a version's run are not one tree that has every task; nothing if they are."""
+    """Return why the spans of a version's run are not one tree with every task; an empty list if they are."""
     of_version = [span for span in spans if attribute(span, "dkist.workflow.version") == version]
     traces = {span["traceId"] for span in of_version}
     if len(traces) != 1:
@@ -320,7 +319,7 @@ def attribute(span: dict[str, Any], name: str) -> str | None:
 
 
 def most_at_a_time(entries: list[Entry]) -> int:
-    """Return how many tasks ran at the same moment at most."""
+    """Return the largest number of tasks that ran at the same moment."""
     running = most = 0
     for entry in sorted(entries, key=lambda entry: entry.time):
         running += 1 if entry.event == "start" else -1

@@ -1,16 +1,16 @@
-"""Run one command, and leave none of its descendants behind, whatever becomes of whoever asked for it.
+"""Run one command, and end all of its descendants when the owner asks or dies.
 
 A program of its own, started as ``python -I -S guardian.py GRACE_SECONDS COMMAND...`` by `harness.process`:
 
-* standard output: the command's process id on the first line; its exit status (negative: the signal) on a second, when
-  it ends.
-* standard input: never read for content. End of file (closed on purpose, or because the owner died) and SIGTERM mean
-  *stop*: SIGTERM to the command and every descendant, and after the grace SIGKILL to what is left.
+* standard output: the command's process id on the first line; when it ends, its exit status (negative: the signal) on a
+  second line.
+* standard input: only its end matters, when the owner closes it or dies. That, or SIGTERM, means *stop*: SIGTERM to
+  the command and every descendant, then SIGKILL to those that are left after the grace.
 * a command that ends by itself stops nothing: its orphans live on until the owner asks. Tests that kill a worker
-  rely on seeing what really happens to the worker's children.
+  need to see what happens to the worker's children.
 
-Descendants that moved to another session or process group, as Airflow's tasks do, are found because this process is
-their subreaper: an orphan becomes its child. If the guardian itself is killed, the command gets SIGTERM.
+This process is the subreaper of its descendants, so an orphan becomes its child. That is how it finds descendants in
+another session or process group, such as Airflow's tasks. If the guardian itself is killed, the command gets SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ POLL_SECONDS = 0.05
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command of `arguments` until it has ended and the owner has asked to stop."""
+    """Run the command of `arguments` until the owner asks to stop."""
     grace_seconds, command = float(arguments[0]), arguments[1:]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     stop_reader, stop_writer = os.pipe()
     signal.signal(signal.SIGTERM, lambda *_: os.write(stop_writer, b"."))
-    # From a background job of a shell SIGINT arrives as ignored, and Airflow would hand that on.
+    # A background job of a shell ignores SIGINT, and Airflow would inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
         start_new_session=True,
-        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0),  # noqa: PLW1509 - one thread
+        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0),
     )
     report(process.pid)
     status: int | None = None
@@ -61,7 +61,7 @@ def report(value: int) -> None:
 
 
 def reap(command_pid: int, status: int | None) -> int | None:
-    """Collect every child that has ended; report and return the command's exit status once it has."""
+    """Reap every child that has ended. Report and return the command's exit status once it has one."""
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] == command_pid:
@@ -71,7 +71,7 @@ def reap(command_pid: int, status: int | None) -> int | None:
 
 
 def descendants() -> list[int]:
-    """Return the process ids of every living descendant of this process."""
+    """Return the process ids of all living descendants of this process."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -88,17 +88,17 @@ def descendants() -> list[int]:
 
 
 def stop(grace_seconds: float) -> None:
-    """End every descendant: politely, and after the grace by force."""
+    """End every descendant with SIGTERM, and with SIGKILL after the grace."""
     deadline = time.monotonic() + grace_seconds
     number = signal.SIGTERM
-    told: set[int] = set()
-    # Looked at twice: a parent that ends in the middle of a look hides its children, which are ours at the next one.
+    signalled: set[int] = set()
+    # Look twice: a parent that ends during a look hides its children, and the next look finds them as our own.
     while left := descendants() or descendants():
         if number == signal.SIGTERM and time.monotonic() > deadline:
             number = signal.SIGKILL
-            told.clear()
-        for pid in set(left) - told:
-            told.add(pid)
+            signalled.clear()
+        for pid in set(left) - signalled:
+            signalled.add(pid)
             with contextlib.suppress(OSError):
                 if number == signal.SIGKILL:
                     command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")

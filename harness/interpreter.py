@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class InterpreterMissingError(LookupError):
-    """No interpreter of the version that was asked for runs on this machine."""
+    """No interpreter of the version runs on this machine."""
 
     def __init__(self, version: str) -> None:
         super().__init__(
@@ -20,11 +20,10 @@ class InterpreterMissingError(LookupError):
 
 
 def find_interpreter(version: str) -> Path:
-    """
-    Find an interpreter that runs.
+    """Find an interpreter that runs.
 
-    `uv python find` is not enough where pyenv is at home: its shims stand first on PATH, and the shim of a version
-    that is not selected fails instead of running.
+    `uv python find` is not enough with pyenv: its shims are first on PATH, and the shim of a version that is not
+    selected fails.
 
     Parameters
     ----------
@@ -34,7 +33,7 @@ def find_interpreter(version: str) -> Path:
     Raises
     ------
     InterpreterMissingError
-        When no candidate runs and reports that version.
+        No candidate runs and reports that version.
     """
     for candidate in _candidates(version):
         if candidate.is_file() and _reports(candidate, version):

@@ -1,4 +1,4 @@
-"""Small instrument packages, written and packed in milliseconds, without a build back end or a network.
+"""Small instrument packages for tests, packed in milliseconds without a build back end or a network.
 
 >>> package = Package("dkist-processing-small", modules={"tasks": "X = 1"}, dependencies=["dkist-task"])
 >>> package.import_name
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 PACKAGES = ("dkist-task", "dkist-workflow", "dkist-airflow-node", "dkist-build-utils")
-"""The project's own distributions, in the order of their dependence."""
+"""The project's own distributions; each may need those before it."""
 
 OWN_PROJECTS = tuple(ROOT / "packages" / name for name in PACKAGES)
 """Their folders."""
 
-# The first moment a zip archive can tell: the same content is then the same bytes.
+# The earliest time that a zip archive can hold. With one fixed time, the same content gives the same bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -44,11 +44,11 @@ class Package:
     modules: Mapping[str, str] = field(default_factory=dict)
     """Source of each module of the package, dedented, by name (``tasks``, ``sub.tasks``); ``__init__`` is added."""
     dependencies: Sequence[str] = ()
-    """What it requires."""
+    """Its requirements."""
     extras: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What each extra requires."""
+    """The requirements of each extra."""
     requires_python: str = ">=3.11"
-    """Interpreters that may install it."""
+    """Versions of Python that may install it."""
 
     @property
     def import_name(self) -> str:
@@ -132,13 +132,13 @@ class Package:
 def build_wheels(folder: Path, projects: Iterable[Path] = OWN_PROJECTS) -> list[Path]:
     """Build the wheel of each project into a folder and return their paths.
 
-    Without isolation: the interpreter that runs this has the back end (hatchling), so that a build takes a third of a
-    second and no network.
+    Builds are not isolated: this interpreter has the back end (hatchling), so a build takes a third of a second and
+    needs no network.
 
     Raises
     ------
     RuntimeError
-        A project does not build; the message has what the back end said.
+        A project does not build. The message has the output of the back end.
     """
     return [_build_wheel(project, folder.absolute()) for project in projects]
 
@@ -148,7 +148,7 @@ def _build_wheel(project: Path, folder: Path) -> Path:
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{project.name} does not build:\n{done.stdout}{done.stderr}")
-    return Path(done.stderr.splitlines()[-1])  # hatchling tells what it built, last, where errors go
+    return Path(done.stderr.splitlines()[-1])  # hatchling's last line on standard error is the path
 
 
 def _record_digest(text: str) -> str:

@@ -18,12 +18,12 @@ GUARDIAN = Path(__file__).with_name("guardian.py")
 
 
 class GuardedProcess:
-    """A command whose whole tree of processes ends with `stop`, or when this process dies in any way.
+    """A command whose whole process tree ends at `stop`, or when this process dies.
 
     Parameters
     ----------
     name
-        What to call it in messages.
+        Its name in messages.
     command
         Program and arguments.
     log
@@ -58,7 +58,7 @@ class GuardedProcess:
                 stderr=output,
                 env=dict(env),
                 cwd=cwd,
-                start_new_session=True,  # Ctrl-C is the owner's to handle
+                start_new_session=True,  # only the owner handles Ctrl-C
             )
         if self._guardian.stdout is None or self._guardian.stdin is None:
             raise AssertionError
@@ -81,7 +81,7 @@ class GuardedProcess:
         return self._status
 
     def kill(self) -> None:
-        """SIGKILL the command alone, as the kernel would when memory runs out; its children live on."""
+        """Kill the command alone, as the kernel does when memory runs out. Its children live on."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
@@ -90,11 +90,11 @@ class GuardedProcess:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def ask_to_stop(self) -> None:
-        """Begin to stop, without waiting for the end: several processes then stop side by side."""
+        """Begin to stop without waiting, so that several processes stop in parallel."""
         self._stdin.close()
 
     def stop(self) -> None:
-        """End the command and all its descendants; when this returns none is left."""
+        """End the command and all its descendants. None is left when this returns."""
         self.ask_to_stop()
         try:
             self._guardian.wait(self.grace_seconds + 10)

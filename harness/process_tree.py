@@ -1,4 +1,4 @@
-"""The processes of this machine, as /proc tells them."""
+"""The processes of this machine, read from /proc."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Process:
     """A living process."""
 
     pid: int
-    """Its id."""
+    """Its process id."""
     parent: int
-    """Id of its parent."""
+    """Process id of its parent."""
     session: int
-    """Id of its session."""
+    """Session id."""
     command: str
-    """Its arguments, joined by blanks."""
+    """Its arguments, joined by spaces."""
 
 
 def processes() -> list[Process]:
-    """Return every process that lives: no zombies."""
+    """Return every living process. Zombies are left out."""
     found = []
     for entry in PROC.iterdir():
         if entry.name.isdigit():
@@ -39,7 +39,7 @@ def processes() -> list[Process]:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process lives."""
+    """Return whether a process lives."""
     return any(process.pid == pid for process in processes())
 
 
@@ -53,7 +53,7 @@ def tree(root: int) -> list[Process]:
 
 
 def processes_with(variable: str) -> list[Process]:
-    """Return the processes, other than this one, whose environment has ``NAME=value``."""
+    """Return the other processes whose environment has ``NAME=value``."""
     entry = variable.encode()
     found = []
     for process in processes():
@@ -65,7 +65,7 @@ def processes_with(variable: str) -> list[Process]:
 
 
 def kill(victims: list[Process]) -> None:
-    """SIGKILL processes, parents first, so that none has the time to tidy up after another."""
+    """Kill processes, parents first, so that none has time to clean up after another."""
     for victim in victims:
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim.pid, signal.SIGKILL)

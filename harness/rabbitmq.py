@@ -1,4 +1,4 @@
-"""A private RabbitMQ on this machine, for tests that stop it, alarm it or need TLS."""
+"""A private RabbitMQ on this machine, for tests that stop it, raise its alarms or need TLS."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-"""Debian's; the ones on PATH would change to the user of the system's own broker."""
+"""Debian's folder. The programs on PATH would switch to the user of the system's own broker."""
 
 START_SECONDS = 90
 
 
 class PrivateRabbitMQ:
-    """One broker on 127.0.0.1 with a folder of its own, which keeps its data when it is stopped and started again.
+    """One broker on 127.0.0.1 with a folder of its own. It keeps its data when it is stopped and started again.
 
-    A context manager: listens inside, and nothing of it runs after it.
+    Use it as a context manager: it listens inside, and nothing of it runs afterwards.
 
     Parameters
     ----------
     home
         Folder of its data and logs.
     has_tls
-        Listen on `tls_port` too, with a certificate for ``localhost`` that `ca_file` vouches for.
+        Listen on `tls_port` too, with a certificate for ``localhost`` that the authority in `ca_file` has signed.
     """
 
     def __init__(self, home: Path, *, has_tls: bool = False) -> None:
         self.home = home
         self.port = free_port()
-        """Of AMQP."""
+        """Port of AMQP."""
         self.tls_port = free_port()
-        """Of AMQP over TLS."""
+        """Port of AMQP over TLS."""
         self.ca_file = home / "ca.pem"
-        """The authority to trust."""
+        """Certificate of the authority to trust."""
         self._node = f"dkist-{self.port}@localhost"
         self._process: GuardedProcess | None = None
         home.mkdir(parents=True)
@@ -68,7 +68,7 @@ class PrivateRabbitMQ:
         self._env = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
-            "HOME": str(home),  # of the cookie by which the programs know each other
+            "HOME": str(home),  # has the cookie by which the programs know each other
             "RABBITMQ_NODENAME": self._node,
             "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
@@ -82,11 +82,11 @@ class PrivateRabbitMQ:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Environment by which messages are sent to this broker."""
+        """The environment variables that make this broker the message bus."""
         return {"MESH_CONFIG": f'{{"interservice-bus": {{"mesh_address": "127.0.0.1", "mesh_port": {self.port}}}}}'}
 
     def start(self) -> None:
-        """Start, and wait until it listens."""
+        """Start the broker and wait until it listens."""
         self._process = GuardedProcess(
             "RabbitMQ",
             [str(PROGRAMS / "rabbitmq-server")],
@@ -101,7 +101,7 @@ class PrivateRabbitMQ:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Stop, keeping the data."""
+        """Stop the broker and keep its data."""
         if self._process is not None:
             self._process.stop()
             self._process = None
@@ -122,7 +122,7 @@ class PrivateRabbitMQ:
         return done.stdout
 
     def alarm(self) -> None:
-        """Raise the memory alarm: publishers are blocked until `relieve`."""
+        """Raise the memory alarm. It blocks publishers until `relieve`."""
         self.control("set_vm_memory_high_watermark", "0.0000001")
 
     def relieve(self) -> None:
@@ -134,7 +134,7 @@ class PrivateRabbitMQ:
         return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.port))
 
     def take(self, queue: str) -> list[bytes]:
-        """Take every message out of a queue; none where there is no such queue."""
+        """Take every message out of a queue. A queue that does not exist has none."""
         with self.connect() as connection:
             channel = connection.channel()
             bodies = []
@@ -146,7 +146,7 @@ class PrivateRabbitMQ:
             return bodies
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the broker."""
         try:
             self.start()
         except BaseException:
@@ -157,7 +157,7 @@ class PrivateRabbitMQ:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
+        """Stop the broker."""
         self.stop()
 
     def _answers(self) -> bool:
@@ -171,7 +171,7 @@ class PrivateRabbitMQ:
 
 
 def write_certificates(folder: Path) -> None:
-    """Write an authority, ``ca.pem``, and what it signed for localhost: ``server.pem`` and ``server.key``."""
+    """Write an authority, ``ca.pem``, and a certificate of localhost that it has signed, with its key."""
     ca_key, ca = _certificate("a test's authority", None, None)
     server_key, server = _certificate("localhost", ca_key, ca)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))

@@ -1,4 +1,4 @@
-"""Airflow's REST API (version 2, the same on every Airflow 3), as far as tests and demo need it."""
+"""The part of Airflow's REST API (version 2, the same on every Airflow 3) that tests and demo use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REQUEST_SECONDS = 30
 POLL_SECONDS = 0.25
 PAGE = 100
 
-# SQLite takes one writer at a time, and Airflow answers a request with an error when it was not its turn in time.
+# SQLite takes one writer at a time. Airflow answers with an error if a request waits too long. Seconds before retries.
 DATABASE_PAUSES = (0.5, 1, 2, 4)
 
 FINAL_RUN_STATES = frozenset({"success", "failed"})
@@ -32,7 +32,7 @@ class AirflowRefusalError(RuntimeError):
     status
         HTTP status.
     detail
-        What the API said.
+        The API's explanation.
     """
 
     def __init__(self, method: str, path: str, status: int, detail: Any) -> None:
@@ -42,13 +42,13 @@ class AirflowRefusalError(RuntimeError):
 
     @property
     def is_of_database(self) -> bool:
-        """Whether the database did not take the change, and nothing was done."""
+        """Whether the database refused the change, so that nothing was done."""
         return self.status == 500 and isinstance(self.detail, dict) and self.detail.get("reason") == "Database error"
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """One task of one run, as the API tells it."""
+    """One task of one run, as the API reports it."""
 
     name: str
     """Task id: the class's name in an exported workflow."""
@@ -64,8 +64,6 @@ class TaskState:
     """Executor queue."""
     pool: str
     """Airflow pool."""
-    hostname: str
-    """Host of the worker that ran the latest attempt; empty before."""
 
     @property
     def seconds(self) -> float | None:
@@ -87,14 +85,14 @@ class AirflowApi:
         self._token: str | None = None
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Send one request to a path below the server's address; return the decoded answer.
+        """Send one request to a path below the server's address and return the decoded answer.
 
         Raises
         ------
         AirflowRefusalError
             The server answered with an error.
         OSError
-            There is no server.
+            The server cannot be reached.
         """
         for seconds in DATABASE_PAUSES:
             try:
@@ -111,14 +109,14 @@ class AirflowApi:
             if self._token is None:
                 self._token = self.request("GET", "/auth/token")["access_token"]
             headers["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(  # noqa: S310 - always http, to the server we were given
+        request = urllib.request.Request(
             self.url + path,
             method=method,
             headers=headers,
             data=None if body is None else json.dumps(body).encode(),
         )
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310 - as above
+            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:
                 content = response.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -136,7 +134,7 @@ class AirflowApi:
         return answer
 
     def import_errors(self) -> dict[str, str]:
-        """Return the stack trace of each DAG file that could not be imported, by file name."""
+        """Return the traceback of each DAG file that cannot be imported, by file name."""
         answer = self.request("GET", f"/api/v2/importErrors?limit={PAGE}")
         return {error["filename"]: error["stack_trace"] for error in answer["import_errors"]}
 
@@ -150,7 +148,7 @@ class AirflowApi:
         Raises
         ------
         TimeoutError
-            It did not appear; the message has the import errors of the dags folder.
+            It did not appear. The message has the import errors of the dags folder.
         """
         deadline = time.monotonic() + timeout
         while not self._has_dag(dag_id):
@@ -176,11 +174,11 @@ class AirflowApi:
         dag_id
             The DAG.
         recipe_run_id
-            Goes into the configuration under this name; None to leave it out.
+            The configuration's value of this name; None to leave it out.
         conf
-            Further configuration.
+            More configuration.
         run_id
-            Name of the run; None lets Airflow invent one.
+            Id of the run; None lets Airflow make one.
 
         Raises
         ------
@@ -204,12 +202,6 @@ class AirflowApi:
         found = self._pages(_run(dag_id, run_id) + "/taskInstances", "task_instances")
         return {one["task_id"]: _task_state(one) for one in found}
 
-    def attempts(self, dag_id: str, run_id: str, task: str) -> list[TaskState]:
-        """Return every attempt of a task, first to last."""
-        answer = self.request("GET", f"{_run(dag_id, run_id)}/taskInstances/{task}/tries")
-        found = [_task_state(one) for one in answer["task_instances"]]
-        return sorted(found, key=lambda attempt: attempt.try_number)
-
     def wait_for_run(
         self,
         dag_id: str,
@@ -218,26 +210,26 @@ class AirflowApi:
         on_change: Callable[[TaskState], None] = lambda _: None,
         timeout: float = 120,
     ) -> str:
-        """Wait until a run has ended and return its final state, ``success`` or ``failed``.
+        """Wait until a run ends and return its final state, ``success`` or ``failed``.
 
         Parameters
         ----------
         dag_id, run_id
             The run.
         on_change
-            Called with a task whenever its state or attempt has changed since the last look.
+            Called with a task whenever its state or attempt has changed.
         timeout
             Seconds after which to give up.
 
         Raises
         ------
         TimeoutError
-            It did not end; the message has the state of each task.
+            The run did not end. The message has the state of each task.
         """
         deadline = time.monotonic() + timeout
         seen: dict[str, tuple[str, int]] = {}
         while True:
-            state = self.run_state(dag_id, run_id)  # before the tasks: theirs are then not older
+            state = self.run_state(dag_id, run_id)  # before the tasks, whose states are then at least as new
             tasks = self.tasks(dag_id, run_id)
             for name, task in tasks.items():
                 if seen.get(name) != (task.state, task.try_number):
@@ -253,12 +245,12 @@ class AirflowApi:
     def wait_for_task(
         self, dag_id: str, run_id: str, task: str, states: Iterable[str], *, timeout: float = 60
     ) -> TaskState:
-        """Wait until a task is in one of some states, and return it.
+        """Wait until a task is in one of several states, and return it.
 
         Raises
         ------
         TimeoutError
-            It got into none of them.
+            The task reached none of them.
         """
         wanted = frozenset(states)
         deadline = time.monotonic() + timeout
@@ -292,9 +284,9 @@ class AirflowApi:
         dag_id, run_id
             The run.
         tasks
-            Which; empty for all.
+            Names of the tasks; empty for all.
         downstream
-            Whether to clear also what comes after them.
+            Whether to clear the tasks after them too.
         """
         body: dict[str, Any] = {
             "dry_run": False,
@@ -307,7 +299,7 @@ class AirflowApi:
         self.request("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
 
     def create_pools(self, pools: Mapping[str, Mapping[str, Any]]) -> None:
-        """Create those pools that do not exist; ``pools`` is what a release's ``pools.json`` holds."""
+        """Create the pools that do not exist. ``pools`` is the content of a release's ``pools.json``."""
         there = {pool["name"] for pool in self._pages("/api/v2/pools", "pools")}
         for name in pools.keys() - there:
             self.request("POST", "/api/v2/pools", {"name": name, **pools[name]})
@@ -347,7 +339,6 @@ def _task_state(instance: Mapping[str, Any]) -> TaskState:
         end=_time(instance["end_date"]),
         queue=instance["queue"] or "",
         pool=instance["pool"],
-        hostname=instance["hostname"] or "",
     )
 
 

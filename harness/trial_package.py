@@ -1,4 +1,4 @@
-"""An instrument package that is there to be treated badly: the distributed run kills its tasks and their workers."""
+"""An instrument package for the distributed run, which kills its tasks and their workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOURNAL_VARIABLE = "TRIAL_JOURNAL"
-"""Environment variable of the workers: the file to which every task appends what it does."""
+"""Environment variable of the workers: the file to which every task appends its start and end."""
 
 HEAVY_TASKS = 6
 SLOW_TASKS = 3
@@ -100,24 +100,24 @@ def _series(name: str, count: int, seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that a task did."""
+    """One line of the journal: a task started or ended."""
 
     event: str
     """``start`` or ``end`` of its `run`."""
     task: str
-    """The task."""
+    """Name of the task."""
     attempt: int
-    """Which attempt, from 1."""
+    """Number of the attempt, from 1."""
     pid: int
-    """Process that did it."""
+    """Process id of the task."""
     time: float
-    """When, in seconds since 1970."""
+    """Time, in seconds since 1970."""
     prefix: str
     """Its Python environment."""
 
 
 def read_journal(journal: Path) -> list[Entry]:
-    """Return what the tasks have done so far, in order."""
+    """Return the entries so far, in order."""
     if not journal.exists():
         return []
     return [Entry(**json.loads(line)) for line in journal.read_text().splitlines()]

@@ -16,7 +16,7 @@ INFORMING = Comparison("start", 9.0, 1.0, "hand-written")
 
 
 @pytest.mark.parametrize(("row", "is_kept"), [(KEPT, True), (BROKEN, False), (MISSING, False), (INFORMING, True)])
-def test_promise_is_kept_only_when_measured(row: Comparison, is_kept: bool) -> None:  # noqa: FBT001  # a parameter
+def test_promise_is_kept_only_when_measured(row: Comparison, is_kept: bool) -> None:  # a parameter
     """A limit over which the ratio is, and one without a reference, are both broken."""
     assert row.is_kept is is_kept
 

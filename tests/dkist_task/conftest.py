@@ -19,6 +19,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from harness.coverage import coverage_settings
+
 PARAMETERS = ("--recipe-run-id", "7", "--workflow-name", "vbi_l0_to_l1", "--workflow-version", "1.2.0")
 
 
@@ -92,7 +94,7 @@ def collector() -> Iterator[Collector]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the name is the base class's
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
@@ -131,7 +133,13 @@ class Launcher:
         (self.folder / "tasks.py").write_text("import sys, os, time\nfrom dkist_task import TaskBase\n" + code)
         return subprocess.Popen(
             [sys.executable, "-P", "-u", "-m", "dkist_task", action, f"tasks:{task}", *PARAMETERS],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder), "PYTHONFAULTHANDLER": "1", **environment},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(self.folder),
+                "PYTHONFAULTHANDLER": "1",
+                **coverage_settings(),
+                **environment,
+            },
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -57,7 +57,7 @@ def test_runs_a_dag_and_tells_what_happened(tmp_path: Path) -> None:
 
 
 def test_a_component_that_dies_is_an_error_with_its_log(tmp_path: Path) -> None:
-    """A setting Airflow cannot use ends the start at once, with the log of whichever component broke."""
+    """A setting that Airflow cannot use ends the start at once, with the log of the component that failed."""
     airflow = PrivateAirflow(tmp_path / "airflow", executor="NoSuchExecutor")
     with pytest.raises(AirflowStartError, match="NoSuchExecutor"), airflow:
         pass
@@ -67,7 +67,7 @@ TREE = "setsid sleep 300 & trap '' TERM; sleep 300 & echo started; wait; wait"
 
 
 def test_stop_leaves_no_descendant(tmp_path: Path) -> None:
-    """Processes in another session, and ones that ignore SIGTERM, are gone when stop returns."""
+    """No process is left when stop returns, not even one in another session or one that ignores SIGTERM."""
     log = tmp_path / "log"
     with GuardedProcess("tree", ["bash", "-c", TREE], log=log, env=dict(os.environ), grace_seconds=1) as process:
         _wait_for(lambda: "started" in log.read_text())
@@ -97,7 +97,7 @@ def test_a_killed_owner_leaves_no_descendant(tmp_path: Path) -> None:
 
 
 def test_a_killed_command_is_reported_and_its_children_are_left_alone(tmp_path: Path) -> None:
-    """SIGKILL takes the command only; its status is the signal, and what it had started runs on until stop."""
+    """SIGKILL ends the command only. Its status is the signal, and its children run on until stop."""
     log = tmp_path / "log"
     with GuardedProcess("tree", ["bash", "-c", TREE], log=log, env=dict(os.environ), grace_seconds=1) as process:
         _wait_for(lambda: "started" in log.read_text())

@@ -24,25 +24,25 @@ def test_every_airflow_is_run_on_every_python() -> None:
 
 
 def test_fresh_results_are_not_stale() -> None:
-    """Nothing is run again for nothing."""
+    """A current result is not run again."""
     assert stale_cells(results()) == {}
 
 
 def test_missing_result_is_stale() -> None:
-    """What has not been run is told."""
+    """A combination without a result is reported."""
     assert stale_cells(results()[1:]) == {wanted_cells()[0]: "has not been run"}
 
 
 @pytest.mark.parametrize("index", range(3))
 def test_result_of_other_sources_is_stale(index: int) -> None:
-    """Constraints, the DAG's body and the script: whichever differs is named."""
+    """The reason names the file that differs: constraints, the DAG's body or the script."""
     first, *others = results()
     path = list(first.made_from)[index]
     first.made_from[path] = "another"
     assert stale_cells([first, *others]) == {Cell(first.airflow, first.python): f"was run before {path} changed"}
 
 
-def test_table_tells_what_runs_fails_and_is_missing() -> None:
+def test_table_shows_what_runs_fails_and_is_missing() -> None:
     """A row for each Airflow, the newest first, a column for each Python."""
     newest = airflow_minors()[-1]
     text = table(
@@ -63,7 +63,7 @@ def test_table_is_put_between_its_markers() -> None:
 
 
 def test_text_without_markers_is_refused() -> None:
-    """The table never lands somewhere else."""
+    """A text without the markers is refused."""
     with pytest.raises(ValueError, match=r"README\.md must hold the lines"):
         with_table("no table here", results())
 
@@ -79,6 +79,6 @@ def test_constraints_pin_versions_and_name_no_machine(airflow: str) -> None:
 
 @pytest.mark.parametrize("version", ["3", "3.4.1", "../3.4", ""])
 def test_constraints_are_for_a_minor_version(version: str) -> None:
-    """A version of another form is refused before anything is written."""
+    """A malformed version is refused before anything is written."""
     with pytest.raises(ValueError, match="is not a minor version of Airflow such as"):
         write_constraints(version)

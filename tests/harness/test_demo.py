@@ -1,4 +1,4 @@
-"""What the demo shows and keeps; the demo itself is a step of CI."""
+"""What the demo prints and keeps. The demo itself is a step of CI."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Task failed with exception"""
 
 
 def test_shows_the_whole_traceback_and_nothing_of_airflow() -> None:
-    """A failed task's chained tracebacks are shown, what Airflow adds is not."""
+    """A failed task's chained tracebacks are printed, without the lines that Airflow adds."""
     shown = failure_of(LOG)
     assert shown.startswith("Traceback")
     assert "ValueError: first" in shown
@@ -34,15 +34,15 @@ def test_shows_the_whole_traceback_and_nothing_of_airflow() -> None:
 
 
 def test_shows_what_a_task_said_where_it_has_no_traceback() -> None:
-    """A script that could not build an environment says so in a line, which is shown."""
+    """If there is no traceback, the last lines of the log are printed."""
     assert failure_of("dkist: no uv on this worker\nCommand exited with return code 1") == "dkist: no uv on this worker"
 
 
 def test_the_table_names_the_environment_of_each_task() -> None:
     """Seconds and environment stand beside each task, and stay empty for one that never ran."""
     start = datetime(2024, 1, 1, tzinfo=UTC)
-    ran = TaskState("Calibrate", "success", 1, start, start + timedelta(seconds=1.25), "default", "default_pool", "h")
-    never = TaskState("Draw", "upstream_failed", 0, None, None, "default", "default_pool", "")
+    ran = TaskState("Calibrate", "success", 1, start, start + timedelta(seconds=1.25), "default", "default_pool")
+    never = TaskState("Draw", "upstream_failed", 0, None, None, "default", "default_pool")
     lines = table([(ran, environment_of(LOG)), (never, "")]).splitlines()
     assert lines[2].split() == ["Calibrate", "success", "1.2", "0123-py3.11-x86_64"]
     assert lines[3].split() == ["Draw", "upstream_failed"]
@@ -63,7 +63,7 @@ def test_old_runs_go_but_never_one_that_is_going_on(tmp_path: Path) -> None:
 
 
 def test_says_where_the_products_are(tmp_path: Path) -> None:
-    """One file is named, several are counted, and what was not made is not mentioned."""
+    """One file is named, several are counted, and missing products are left out."""
     for name in ("level1/a.fits", "level1/b.fits", "quicklook/quicklook.png"):
         file = tmp_path / "data" / "7" / name
         file.parent.mkdir(parents=True, exist_ok=True)

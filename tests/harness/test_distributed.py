@@ -1,4 +1,4 @@
-"""What the distributed run counts; the run itself is a step of CI."""
+"""The functions that count in the distributed run. The run itself is a step of CI."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def test_spans_below_one_parent_are_a_tree() -> None:
 
 
 def test_two_traces_two_roots_and_a_missing_task_are_told() -> None:
-    """Each way in which spans are no tree has its words; other versions do not count."""
+    """Each way of not being a tree is reported. Spans of other versions do not count."""
     assert tree_faults([_span("a", "run", "A"), _span("b", "run", "B", trace="u")], "1", {"A", "B"}) == ["2 traces"]
     spans = [_span("a", "run", "A"), _span("b", "other", "A"), _span("c", "run", "B", version="2", trace="v")]
     assert tree_faults(spans, "1", {"A", "B"}) == ["2 roots", "no span of B"]
 
 
 def test_counts_how_many_run_at_a_time() -> None:
-    """Overlapping tasks count, tasks one after the other do not."""
+    """Overlapping tasks are counted together, consecutive tasks are not."""
     times = [("start", "A", 0.0), ("start", "B", 1.0), ("end", "A", 2.0), ("start", "C", 3.0)]
     times += [("end", "B", 4.0), ("end", "C", 5.0)]
     assert most_at_a_time([Entry(event, task, 1, 1, time, "/") for event, task, time in times]) == 2
 
 
 def test_reads_a_fact_from_the_block_that_opens_a_log() -> None:
-    """A fact is found by its name at the start of a line, and is empty where there is none."""
+    """A fact is found by its name at the start of a line. A missing fact is empty."""
     log = "dkist: environment /store/x\ndistribution: example 1.0.0\nenvironment:  /store/x\n"
     assert fact(log, "distribution") == "example 1.0.0"
     assert fact(log, "environment") == "/store/x"

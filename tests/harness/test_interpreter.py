@@ -27,27 +27,27 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_shim_that_fails_is_passed_over(only: Path) -> None:
-    """Where pyenv's shim stands first on PATH and its version is not selected, the next one is taken."""
+    """A pyenv shim of a version that is not selected is passed over."""
     program(only / "shims", "python3.99", "echo 'command not found' >&2; exit 127")
     wanted = program(only / "bin", "python3.99", "echo 3.99")
     assert find_interpreter("3.99") == wanted
 
 
 def test_interpreter_that_reports_another_version_is_passed_over(only: Path) -> None:
-    """A name promises nothing."""
+    """A program of the right name that is another version is passed over."""
     program(only / "bin", "python3.99", "echo 3.98")
     with pytest.raises(InterpreterMissingError, match=r"Python 3\.99 was not found"):
         find_interpreter("3.99")
 
 
 def test_pyenv_version_that_is_not_selected_is_found(only: Path) -> None:
-    """What pyenv has installed is found without its shims."""
+    """Interpreters that pyenv has installed are found without its shims."""
     wanted = program(only / "pyenv" / "versions" / "3.99.1" / "bin", "python3.99", "echo 3.99")
     assert find_interpreter("3.99") == wanted
 
 
 @pytest.mark.usefixtures("only")
 def test_missing_interpreter_is_told_with_what_to_do() -> None:
-    """The message names the version and how to mend it."""
+    """The message names the version and how to fix it."""
     with pytest.raises(InterpreterMissingError, match=r"install it \(pyenv install 3\.99\) or put the folder"):
         find_interpreter("3.99")

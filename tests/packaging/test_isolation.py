@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+import zipfile
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.airflow import PrivateAirflow
+from harness.celery_site import released
+from harness.packages import ROOT, Package, build_wheels
 
-ROOT = Path(__file__).parents[2]
-
-PYPROJECT = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "dkist-processing-isolated"
-version = "{version}"
-requires-python = ">=3.11"
-dependencies = ["dkist-task", "iniconfig=={major}.*"]
-"""
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TASKS = """
 import json, os, sys
@@ -66,39 +54,20 @@ workflow.add_node(task=First)
 workflow.add_node(task=Second, upstreams=First)
 """
 
-EXPORT = """
-import sys
-from dkist_build_utils import export
-folder, version, wheels = sys.argv[1:]
-print(export("dkist_processing_isolated", folder, version=version, find_links=[wheels]))
-"""
-
-
-def uv(*arguments: str | Path, **environment: str) -> None:
-    """Run uv to its end."""
-    inherited = {key: value for key, value in os.environ.items() if key not in {"VIRTUAL_ENV", "UV_CONSTRAINT"}}
-    command = ["uv", *map(str, arguments)]
-    done = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
 
 def make_release(folder: Path, version: str, wheels: Path) -> Path:
     """Build one version of the package, and export its workflow; return the release folder."""
-    package = folder / version / "src" / "dkist_processing_isolated"
-    package.mkdir(parents=True)
-    (folder / version / "pyproject.toml").write_text(PYPROJECT.format(version=version, major=version[0]))
-    (package / "__init__.py").touch()
-    (package / "tasks.py").write_text(TASKS)
-    (package / "workflows.py").write_text(WORKFLOWS)
-    uv("build", "--quiet", "--wheel", "--out-dir", wheels, folder / version)
+    package = Package(
+        "dkist-processing-isolated",
+        version,
+        modules={"tasks": TASKS, "workflows": WORKFLOWS},
+        dependencies=["dkist-task", f"iniconfig=={version[0]}.*"],
+    )
     site = folder / f"site-{version}"
-    (wheel,) = wheels.glob(f"dkist_processing_isolated-{version}-*.whl")
-    uv("pip", "install", "--quiet", "--no-deps", "--target", site, "--python", sys.executable, wheel)
-    command = [sys.executable, "-c", EXPORT, str(folder / "releases"), version, str(wheels)]
-    environment = {**os.environ, "PYTHONPATH": str(site)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
+    with zipfile.ZipFile(package.write_wheel(wheels)) as wheel:
+        wheel.extractall(site)
+    released(package.import_name, version, wheels, folder / "releases", python_path=site)
+    return folder / "releases" / f"{package.name}_{version}"
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +75,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     """Run both versions twice, interleaved; return what each task saw, by version, recipe run and task."""
     folder = tmp_path_factory.mktemp("isolation")
     wheels, seen = folder / "wheels", folder / "seen"
-    wheels.mkdir()
     seen.mkdir()
-    uv("build", "--quiet", "--wheel", "--out-dir", wheels, ROOT / "packages" / "dkist-task")
+    build_wheels(wheels, [ROOT / "packages" / "dkist-task"])
     releases = [make_release(folder, version, wheels) for version in ("1.0.0", "2.0.0")]
     with PrivateAirflow(
         folder / "airflow",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ OPENTELEMETRY = {
 }
 ARRIVES = {"dkist-task": {"dkist-task"} | OPENTELEMETRY}
 ARRIVES["dkist-workflow"] = ARRIVES["dkist-task"] | {"dkist-workflow"}
-ARRIVES["dkist-airflow-node"] = ARRIVES["dkist-workflow"] | {"dkist-airflow-node", "pika"}
+ARRIVES["dkist-airflow-node"] = ARRIVES["dkist-workflow"] | {"dkist-airflow-node", "click", "pika"}
 ARRIVES["dkist-build-utils"] = ARRIVES["dkist-airflow-node"] | {"dkist-build-utils", "click", "packaging", "uv"}
 
 
@@ -97,6 +98,30 @@ assert dist.metadata.get_payload().startswith("# {name}"), "the README is the de
 print("fine")
 """
     assert run(environment.python, "-c", program) == "fine\n"
+
+
+def test_index_takes_every_wheel(wheels: Path) -> None:
+    """``twine check`` finds nothing to say about metadata and description."""
+    found = sorted(wheels.glob("*.whl"))
+    assert len(found) == len(DISTRIBUTIONS)
+    said = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *found)
+    assert said.count("PASSED") == len(DISTRIBUTIONS)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_wheel_holds_its_package_and_nothing_else(wheels: Path, name: str) -> None:
+    """Every file under ``src`` is in the wheel; no test, no cache and no other package is."""
+    package = name.replace("-", "_")
+    (wheel,) = wheels.glob(f"{package}-*.whl")
+    source = ROOT / "packages" / name / "src"
+    expected = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        held = {item for item in archive.namelist() if ".dist-info/" not in item}
+    assert held == expected
 
 
 def test_two_builds_of_a_wheel_are_the_same_bytes(wheels: Path, tmp_path: Path) -> None:

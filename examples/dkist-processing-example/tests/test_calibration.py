@@ -19,13 +19,13 @@ def test_mean_is_taken_pixel_by_pixel() -> None:
 
 
 def test_mean_of_nothing_is_refused() -> None:
-    """No image has no mean."""
+    """The mean of no images is refused."""
     with pytest.raises(FrameError, match="no image to average"):
         mean_image([])
 
 
 def test_images_of_different_shapes_are_refused() -> None:
-    """Both shapes are told, and nothing is broadcast."""
+    """The error names both shapes, and nothing is broadcast."""
     with pytest.raises(FrameError, match=r"shapes \(2, 2\) and \(1, 2\) do not fit together"):
         mean_image([DARK, DARK[:1]])
     with pytest.raises(FrameError, match=r"shapes \(2, 2\) and \(1, 2\) do not fit together"):
@@ -39,7 +39,7 @@ def test_gain_is_relative_and_dead_pixels_are_marked() -> None:
 
 
 def test_gain_frames_without_light_are_refused() -> None:
-    """A closed shutter is told from a gain."""
+    """A frame without light is refused as a gain."""
     with pytest.raises(FrameError, match=r"0\.0 counts brighter than the dark frames"):
         solve_gain(DARK, DARK)
 

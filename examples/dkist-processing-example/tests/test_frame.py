@@ -55,7 +55,7 @@ def test_cube_is_no_frame(tmp_path: Path) -> None:
 
 
 def test_kind_is_told_by_the_header(tmp_path: Path) -> None:
-    """The file's name plays no part."""
+    """The name of the file does not matter."""
     for name, kind in (("a.fits", "gain"), ("b.fits", "dark"), ("c.fits", "dark")):
         fits.PrimaryHDU(IMAGE, fits.Header({"DKIST004": kind})).writeto(tmp_path / name)
     paths = sorted(tmp_path.iterdir())
@@ -65,7 +65,7 @@ def test_kind_is_told_by_the_header(tmp_path: Path) -> None:
 
 
 def test_frame_without_a_kind_is_named(tmp_path: Path) -> None:
-    """A file that is no level-0 frame is refused with the key it lacks."""
+    """A file that is not a level-0 frame is refused with the missing key."""
     write_image(tmp_path / "image.fits", IMAGE)
     with pytest.raises(FrameError, match=r"image\.fits is not a level-0 frame: its header has no DKIST004"):
         frames_of_kind([tmp_path / "image.fits"], FrameKind.DARK)

@@ -13,7 +13,7 @@ from dkist_processing_example.level1 import Provenance, level_1_header
 
 
 def test_frame_whose_header_lacks_keys_is_named() -> None:
-    """All keys that are missing are told at once, with the file."""
+    """The error names all missing keys at once, with the file."""
     header = fits.Header({"DATE-OBS": "2024-05-14T20:00:00", "ORIGIN": "National Solar Observatory"})
     provenance = Provenance(1, "example_l0_to_l1", "test", "observe_0000.fits")
     with pytest.raises(

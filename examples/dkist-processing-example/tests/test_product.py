@@ -64,7 +64,7 @@ def test_product_of_a_killed_task_is_made_anew(folder: RecipeRunFolder) -> None:
 
 
 def test_discarded_product_is_gone(folder: RecipeRunFolder) -> None:
-    """Discarding removes the product; discarding what is not there is no mistake."""
+    """Discarding removes the product. Discarding a missing product is allowed."""
     folder.discard(Product.GAIN)
     folder.discard(Product.GAIN)
     assert list(folder.path.iterdir()) == []
@@ -78,7 +78,7 @@ def test_missing_product_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["", "data"])
 def test_root_must_be_an_absolute_path(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is not configured is told the variable to set."""
+    """The error on a worker that is not configured names the variable to set."""
     monkeypatch.setenv(ROOT_VARIABLE, value)
     with pytest.raises(ConfigurationError, match=f"{ROOT_VARIABLE} is '{value}'; set it on the workers"):
         RecipeRunFolder.from_environment(1)

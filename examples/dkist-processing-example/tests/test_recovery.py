@@ -40,8 +40,7 @@ def camera(recipe_run: RecipeRunFolder) -> Camera:
 
 
 def noise_of_mean(camera: Camera, light: Image | float, count: int) -> Image:
-    """
-    Return the standard deviation of the mean of frames, in counts.
+    """Return the standard deviation of the mean of frames, in counts.
 
     Of one frame, the variance is that of the photons (their number, by Poisson), of the read-out, and 1/12 for rounding
     to whole counts.
@@ -50,8 +49,7 @@ def noise_of_mean(camera: Camera, light: Image | float, count: int) -> Image:
 
 
 def assert_within_noise(found: Image, truth: Image, noise: Image) -> None:
-    """
-    Compare images pixel by pixel in units of the noise.
+    """Compare images pixel by pixel in units of the noise.
 
     Among SIZE**2 = 9216 normal deviates one is beyond 6 in two of a hundred thousand cases; their mean is within
     6 / sqrt(9216) = 0.06 of 0 (that is how a systematic error would show) and their standard deviation within

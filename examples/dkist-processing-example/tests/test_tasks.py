@@ -71,7 +71,7 @@ def contents(folder: RecipeRunFolder) -> dict[str, bytes]:
 
 
 def test_workflow_makes_every_product(processed: RecipeRunFolder) -> None:
-    """Each task makes what it says, and nothing else is left."""
+    """Each task makes its product and leaves nothing else."""
     assert {path.name for path in processed.path.iterdir()} == {product.value for product in Product}
     assert len(processed.files(Product.LEVEL_0)) == 22
     assert len(processed.files(Product.LEVEL_1)) == 6
@@ -89,7 +89,7 @@ def test_level_0_frames_follow_spec_122(processed: RecipeRunFolder) -> None:
 
 
 def test_level_1_images_are_described(processed: RecipeRunFolder) -> None:
-    """Astropy reads a level-1 image without a complaint; its header tells when, where and by what it was made."""
+    """Astropy reads a level-1 image without a warning. Its header says when, where and by what it was made."""
     path = processed.files(Product.LEVEL_1)[1]
     with fits.open(path, checksum=True) as hdus:
         hdus.verify("exception")
@@ -162,7 +162,7 @@ def test_task_before_its_upstream_is_told(run_task: RunTask) -> None:
 
 
 def test_worker_without_configuration_is_told(run_task: RunTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is begun where nobody said where the data is."""
+    """A task does not start if the data folder is not configured."""
     monkeypatch.delenv(ROOT_VARIABLE)
     with pytest.raises(ConfigurationError, match=ROOT_VARIABLE):
         run_task(SimulateFrames)

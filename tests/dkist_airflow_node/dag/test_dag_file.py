@@ -6,9 +6,9 @@ import ast
 import enum
 import hashlib
 import importlib.util
+import json
 import logging
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,8 +17,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from airflow.serialization.serialized_objects import DagSerialization
 
-from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file, task_script
+from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
+from dkist_airflow_node.dag.data import _first_paragraph
+from dkist_airflow_node.worker import runner_text
 from dkist_task import TaskBase
 from dkist_workflow import ResourceQueue, Workflow, WorkflowError
 
@@ -101,6 +104,7 @@ def facts(dag: Any) -> dict[str, Any]:
     return {
         "dag_id": dag.dag_id,
         "description": dag.description,
+        "doc": dag.doc_md,
         "tags": dag.tags,
         "schedule": dag.schedule,
         "catchup": dag.catchup,
@@ -112,21 +116,23 @@ def facts(dag: Any) -> dict[str, Any]:
             task.task_id: {
                 name: getattr(task, name)
                 for name in (
-                    "append_env",
-                    "bash_command",
                     "do_xcom_push",
-                    "env",
+                    "doc_md",
                     "execution_timeout",
                     "owner",
                     "pool",
                     "queue",
                     "retries",
                     "retry_delay",
-                    "skip_on_exit_code",
+                    "run_variables",
+                    "runner",
+                    "template_fields",
+                    "trigger_rule",
                     "upstream_task_ids",
+                    "variables",
                 )
             }
-            | {"has_callback": bool(task.on_failure_callback), "type": type(task)}
+            | {"has_callback": bool(task.on_failure_callback), "type": type(task).__name__}
             for task in dag.tasks
         },
     }
@@ -158,23 +164,58 @@ def test_dag_is_what_the_contract_says() -> None:
     assert (gain["queue"], gain["pool"], gain["execution_timeout"]) == ("default", "default_pool", None)
     assert told["tasks"]["Calibrate"]["upstream_task_ids"] == {"Dark", "Gain"}
     for task in told["tasks"].values():
-        assert task["bash_command"] == task_script()
-        assert (task["append_env"], task["do_xcom_push"]) == (True, False)
-        assert not task["skip_on_exit_code"]
+        assert task["type"] == "DkistTask"
+        assert task["runner"] == runner_text()
+        assert not task["do_xcom_push"]
+        assert task["trigger_rule"] == "none_failed"
         assert task["owner"] == "DKIST Data Center"
         assert task["has_callback"]
-    assert gain["env"] == {
+        assert task["template_fields"] == ("run_variables",)
+        assert task["run_variables"] == {
+            "DKIST_RECIPE_RUN_ID": "{{ params.recipe_run_id | int }}",
+            "DKIST_TRY_NUMBER": "{{ ti.try_number }}",
+            "TRACEPARENT": "{{ (ti.context_carrier | default({}, true)).get('traceparent') | default('', true) }}",
+            "TRACESTATE": "{{ (ti.context_carrier | default({}, true)).get('tracestate') | default('', true) }}",
+        }
+    assert gain["variables"] == {
         "DKIST_TASK": f"{__name__}:Gain",
         "DKIST_REQUIREMENT": "dkist-workflow[movie,quality]==1.2.3",
         "DKIST_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
         "DKIST_WORKFLOW_NAME": "vbi_l0_to_l1",
         "DKIST_WORKFLOW_VERSION": "1.2.3",
-        "DKIST_RECIPE_RUN_ID": "{{ params.recipe_run_id | int }}",
-        "DKIST_TRY_NUMBER": "{{ ti.try_number }}",
-        "TRACEPARENT": "{{ (ti.context_carrier | default({}, true)).get('traceparent') | default('', true) }}",
-        "TRACESTATE": "{{ (ti.context_carrier | default({}, true)).get('tracestate') | default('', true) }}",
         "OTEL_SERVICE_NAME": "vbi_l0_to_l1",
     }
+
+
+def test_people_read_what_a_workflow_and_a_task_are_for() -> None:
+    """Descriptions come from the workflow and the first paragraphs of docstrings; a task's base class is not asked."""
+
+    class Bare(Gain):
+        def run(self) -> None:
+            """Do nothing."""
+
+    text = """
+    Frames to science.
+
+    Each *night* is calibrated on its own.
+    """
+    told = facts(make_workflow(description=text).load())
+    assert told["description"] == "Frames to science."
+    assert told["doc"] == "Frames to science.\n\nEach *night* is calibrated on its own."
+    assert told["tasks"]["Dark"]["doc_md"] == "A task with every setting."
+    assert _first_paragraph(Bare.__doc__) == ""
+    told = facts(make_workflow().load())
+    assert (told["description"], told["doc"]) == ("vbi_l0_to_l1, version 1.2.3", None)
+
+
+def test_database_gets_little_of_a_task(import_file: Callable[[bytes], ModuleType]) -> None:
+    """The runner's text and constant variables stay in the file: the database has each task of each version."""
+    lock = Lock("requirements.txt", "a" * 64)
+    locks = {(): lock, ("movie", "quality"): lock}
+    dag = import_file(render_dag_file(make_workflow(), locks=locks)).dag
+    serialised = json.dumps(DagSerialization.to_dict(dag)["dag"]["tasks"])
+    assert "DKIST_LOCK_SHA256" not in serialised
+    assert len(serialised) / len(dag.tasks) <= 1200
 
 
 def test_tasks_run_against_the_locks_of_their_extras(import_file: Callable[[bytes], ModuleType]) -> None:
@@ -184,10 +225,11 @@ def test_tasks_run_against_the_locks_of_their_extras(import_file: Callable[[byte
         ("movie", "quality"): Lock("requirements.movie+quality.txt", "b" * 64),
     }
     dag = import_file(render_dag_file(make_workflow(), locks=locks, python="3.12")).dag
-    dark, gain = dag.get_task("Dark").env, dag.get_task("Gain").env
-    assert dark["DKIST_LOCK"] == "{{ dag.folder }}/requirements.txt"
+    # Rendered when the task runs, so that the folder is the worker's.
+    assert dag.get_task("Dark").run_variables["DKIST_LOCK"] == "{{ dag.folder }}/requirements.txt"
+    assert dag.get_task("Gain").run_variables["DKIST_LOCK"] == "{{ dag.folder }}/requirements.movie+quality.txt"
+    dark, gain = dag.get_task("Dark").variables, dag.get_task("Gain").variables
     assert dark["DKIST_LOCK_SHA256"] == "a" * 64
-    assert gain["DKIST_LOCK"] == "{{ dag.folder }}/requirements.movie+quality.txt"
     assert gain["DKIST_LOCK_SHA256"] == "b" * 64
     assert dark["DKIST_PYTHON"] == gain["DKIST_PYTHON"] == "3.12"
     assert "DKIST_REQUIREMENT" not in dark
@@ -226,11 +268,11 @@ def test_file_imports_airflow_and_the_standard_library_only() -> None:
             else []
         )
     }
-    assert at_import == {"__future__", "airflow", "datetime", "logging", "typing"}
+    assert at_import <= {"__future__", "airflow", *sys.stdlib_module_names}
 
 
-def test_data_are_literals_and_the_script_holds_no_value() -> None:
-    """Nothing that a workflow says becomes code or shell text; what Airflow would take for a template is not there."""
+def test_data_are_literals() -> None:
+    """Nothing that a workflow says becomes code, whatever quotes it holds."""
     content = render_dag_file(make_workflow(tags=["'''", '"""', "{{ 7 * 7 }}", "\\", "é☀"]))
     assigned = {
         target.id: node.value
@@ -239,9 +281,7 @@ def test_data_are_literals_and_the_script_holds_no_value() -> None:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    assert ast.literal_eval(assigned["SCRIPT"]) == task_script()
-    assert "'''" not in task_script()
-    assert not re.search(r"\{[{%#]", task_script())
+    assert ast.literal_eval(assigned["RUNNER"]) == runner_text()
     assert {"'''", '"""', "{{ 7 * 7 }}", "\\", "é☀"} < set(ast.literal_eval(assigned["WORKFLOW"])["tags"])
     assert [task["task_id"] for task in ast.literal_eval(assigned["TASKS"])] == ["Parse", "Dark", "Gain", "Calibrate"]
 
@@ -266,7 +306,7 @@ def test_development_version_asks_for_the_installed_release() -> None:
     from dkist_workflow.__about__ import __version__  # only here
 
     dag = make_workflow(workflow_version="dev").load()
-    assert dag.get_task("Parse").env["DKIST_REQUIREMENT"] == f"dkist-workflow=={__version__}"
+    assert dag.get_task("Parse").variables["DKIST_REQUIREMENT"] == f"dkist-workflow=={__version__}"
 
 
 def test_export_replaces_a_file_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -10,14 +10,32 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dkist_airflow_node.messages import Spool
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pytest
 
 CONNECTION_START = (
     b"\x01\x00\x00\x00\x00\x00\x26\x00\x0a\x00\x0a\x00\x09\x00\x00\x00\x00"
     b"\x00\x00\x00\x0ePLAIN AMQPLAIN\x00\x00\x00\x05en_US\xce"
 )
 """The first frame of a broker."""
+
+
+SECRET = "s3cret-of-the-bus"
+"""A password that no log and no error may show."""
+
+
+def use_no_broker(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Spool:
+    """Set a spool, and a broker that refuses connections; return the spool."""
+    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(folder))
+    monkeypatch.setenv("MESH_CONFIG", mesh(1))
+    monkeypatch.setenv("ISB_USERNAME", "dkist")
+    monkeypatch.setenv("ISB_PASSWORD", SECRET)
+    return Spool(folder)
 
 
 @contextmanager

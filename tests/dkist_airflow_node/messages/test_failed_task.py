@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta, timezone
+import socket
+from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,27 +14,31 @@ from tests.dkist_airflow_node.messages.airflow_context import RUN_AFTER, Instanc
 
 
 def test_facts_of_a_worker() -> None:
-    """A task's own callback knows everything that the message wants."""
+    """A task's own callback knows every member of the message."""
     message = named_task(task_context()).message(workflow_name="vbi_l0", workflow_version="1.0.0")
     assert (message.task_name, message.dag_run_id, message.try_number) == ("Calibrate", "r1", 1)
     assert (message.recipe_run_id, message.reason) == (7, "ValueError: no flats")
+    assert (message.source, message.host) == ("worker", socket.gethostname())
+    assert message.time is not None
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(message.time)) < timedelta(minutes=1)
     assert message.log_url == "http://airflow/dags/vbi_l0_1.0.0/runs/r1/tasks/Calibrate?try_number=1"
 
 
 def test_both_callbacks_give_one_key() -> None:
     """The DAG's callback gives each task the key that the task's own callback gives it."""
     states = {"Calibrate": "failed", "Write": "upstream_failed", "Parse": "failed", "m_0": "success", "m_11": "failed"}
-    told = {task.task_id: task for task in failed_tasks(dag_context(), states)}
-    assert set(told) == {"Calibrate", "Parse", "m"}
+    reported = {task.task_id: task for task in failed_tasks(dag_context(), states)}
+    assert {task.source for task in reported.values()} == {"dag-processor"}
+    assert set(reported) == {"Calibrate", "Parse", "m"}
     for name, map_index in (("Calibrate", -1), ("Parse", -1), ("m", 11)):
         own = named_task(task_context(Instance(name, map_index=map_index, try_number=3)))
-        assert told[name].idempotency_key == own.idempotency_key
-    assert told["Parse"].try_number is None
-    assert told["Parse"].log_url == "http://airflow/dags/vbi_l0_1.0.0/runs/r1/tasks/Parse"
-    assert told["m"].log_url == "http://airflow/dags/vbi_l0_1.0.0/runs/r1/tasks/m/mapped/11"
+        assert reported[name].idempotency_key == own.idempotency_key
+    assert reported["Parse"].try_number is None
+    assert reported["Parse"].log_url == "http://airflow/dags/vbi_l0_1.0.0/runs/r1/tasks/Parse"
+    assert reported["m"].log_url == "http://airflow/dags/vbi_l0_1.0.0/runs/r1/tasks/m/mapped/11"
 
 
-def test_key_tells_failures_apart() -> None:
+def test_each_failure_has_its_own_key() -> None:
     """Another task, run, DAG, instance of a mapped task, clearing, or run of the same id made later has another key."""
     run_again = SimpleNamespace(run_after=RUN_AFTER + timedelta(hours=1), clear_number=0)
     contexts = [
@@ -55,7 +60,7 @@ def test_key_is_the_same_in_another_time_zone() -> None:
     assert named_task(elsewhere).idempotency_key == named_task(task_context()).idempotency_key
 
 
-def test_only_the_failed_are_told() -> None:
+def test_only_failed_tasks_are_reported() -> None:
     """Tasks that will be retried, never ran because of another, or were skipped are no failures."""
     states = {"Calibrate": "failed", "a": "up_for_retry", "b": "upstream_failed", "c": "skipped", "d": None}
     assert [task.task_id for task in failed_tasks(dag_context(), states)] == ["Calibrate"]
@@ -67,8 +72,8 @@ def test_states_may_be_members_of_an_enumeration() -> None:
     assert [task.task_id for task in failed_tasks(dag_context(), states)] == ["Calibrate", "Parse"]
 
 
-def test_a_run_without_a_named_task_is_told_of_as_a_whole() -> None:
-    """A run may fail with no task to blame; then the message has no task."""
+def test_a_run_without_a_named_task_is_reported_as_a_whole() -> None:
+    """A run may fail without a failed task; then the message has no task."""
     context = {"dag": SimpleNamespace(dag_id="d"), "run_id": "r", "reason": "all_tasks_deadlocked"}
     (failed,) = failed_tasks(context, {})
     assert (failed.task_id, failed.run_id, failed.reason) == (None, "r", "all_tasks_deadlocked")
@@ -102,9 +107,9 @@ def test_properties_may_raise() -> None:
 
 
 def test_text_is_bounded_and_decodable() -> None:
-    """An exception's text may be a whole log, and bytes that are no text."""
+    """An exception's text may be a whole log, and hold what cannot be encoded."""
 
-    class Unprintable(Exception):  # noqa: N818
+    class UnprintableError(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
@@ -112,10 +117,10 @@ def test_text_is_bounded_and_decodable() -> None:
     assert reason is not None
     assert len(reason) == MAXIMUM_TEXT
     assert "\\udcff" in reason
-    assert named_task(task_context(exception=Unprintable())).reason == "Unprintable"
+    assert named_task(task_context(exception=UnprintableError())).reason == "UnprintableError"
 
 
 @pytest.mark.parametrize(("value", "expected"), [(7, 7), ("7", 7), (None, None), ("x", None), ([], None)])
 def test_recipe_run_id_is_a_number_or_unknown(value: object, expected: int | None) -> None:
-    """What is no number is not passed on."""
+    """Anything but a number is left out."""
     assert named_task(task_context(params={"recipe_run_id": value})).recipe_run_id == expected

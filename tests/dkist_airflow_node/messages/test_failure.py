@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dkist_airflow_node import publish_failure
-from dkist_airflow_node.commands import main
 from dkist_airflow_node.messages.spool import Spool
 from tests.dkist_airflow_node.messages import servers
 from tests.dkist_airflow_node.messages.airflow_context import Instance, dag_context, task_context
-from tests.dkist_airflow_node.messages.test_message import make_message
 
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-SECRET = "s3cret-of-the-bus"
 SLACK_SECONDS = 1.0
 """For a machine that is busy."""
 
@@ -33,11 +30,7 @@ SLACK_SECONDS = 1.0
 @pytest.fixture(autouse=True)
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
     """Return the spool that callbacks use, with a broker that refuses connections."""
-    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.setenv("MESH_CONFIG", servers.mesh(1))
-    monkeypatch.setenv("ISB_USERNAME", "dkist")
-    monkeypatch.setenv("ISB_PASSWORD", SECRET)
-    return Spool(tmp_path / "spool")
+    return servers.use_no_broker(monkeypatch, tmp_path / "spool")
 
 
 def publish(context: Any) -> float:
@@ -67,7 +60,7 @@ def waiting(spool: Spool) -> list[dict[str, Any]]:
 def test_no_broker_takes_longer_than_the_deadline(
     behave: Any, spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The message is kept, in time, and the log has one line of ours, none of pika's, and no password."""
+    """The message is spooled, in time, and the log has one line of ours, none of pika's, and no password."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", "0.5")
     with servers.serving(behave) as port:
@@ -76,7 +69,7 @@ def test_no_broker_takes_longer_than_the_deadline(
     assert [message["taskName"] for message in waiting(spool)] == ["Calibrate"]
     (record,) = caplog.records
     assert re.search(rf"waits in .*broker 127.0.0.1:{port}: .*messages resend", record.getMessage())
-    assert SECRET not in caplog.text
+    assert servers.SECRET not in caplog.text
 
 
 def test_the_deadline_is_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +80,7 @@ def test_the_deadline_is_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_name_look_up_that_hangs(spool: Spool, tmp_path: Path) -> None:
-    """A resolver that never answers, which no socket timeout reaches, holds up neither the callback nor the exit."""
+    """A resolver that never answers, which no socket timeout reaches, delays neither the callback nor the exit."""
     program = """
 import socket, time
 socket.getaddrinfo = lambda *_, **__: time.sleep(600)
@@ -157,7 +150,7 @@ def test_a_faulty_deadline_is_named_and_three_seconds_used(
     """A deadline that is no number does not switch the deadline off."""
     monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", "soon")
     publish(task_context())
-    assert "must be a number of seconds above 0, not 'soon'; 3.0 s are used" in caplog.text
+    assert "must be a number of seconds above 0, not 'soon'; the deadline is 3.0 s" in caplog.text
     assert len(waiting(spool)) == 1
 
 
@@ -165,23 +158,23 @@ def test_a_faulty_deadline_is_named_and_three_seconds_used(
 def test_without_a_spool_the_log_has_the_message(
     folder: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What can be neither kept nor sent is in the log, whole."""
+    """What can be neither spooled nor published is in the log, complete."""
     monkeypatch.setenv("DKIST_MESSAGE_SPOOL", folder)
     publish(task_context())
     last = caplog.records[-1].getMessage()
-    assert "neither kept nor sent" in last
+    assert "neither spooled nor published" in last
     assert json.loads(last[last.index("{") :])["taskName"] == "Calibrate"
 
 
-def test_the_dag_tells_of_every_failed_task(spool: Spool) -> None:
-    """The callback of the DAG, which names one task, tells of the others too; each once."""
+def test_the_dag_reports_every_failed_task(spool: Spool) -> None:
+    """The callback of the DAG, which names one task, reports the others too; each once."""
     instance = Instance(states={"Parse": "failed", "Calibrate": "failed", "Write": "upstream_failed"})
     publish(dag_context(instance))
     assert [message["taskName"] for message in waiting(spool)] == ["Calibrate", "Parse"]
 
 
-def test_airflow_does_not_tell_the_states(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Airflow has no answer, the task that it names is told of."""
+def test_airflow_does_not_return_the_states(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Airflow has no answer, the task that it names is reported."""
 
     def raise_error(*_: Any, **__: Any) -> None:
         raise RuntimeError("Unhandled request")
@@ -222,7 +215,7 @@ def test_never_raises_on_its_own_faults(monkeypatch: pytest.MonkeyPatch, caplog:
 
     monkeypatch.setattr("dkist_airflow_node.messages.failure.named_task", raise_error)
     publish(task_context())
-    assert "may not have been sent" in caplog.text
+    assert "may not have been published" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -233,56 +226,6 @@ def test_import_is_cheap_and_has_no_pika() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "False False\n"
-
-
-def test_list(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
-    """``messages list`` shows what waits, and what is no message."""
-    publish(task_context())
-    (spool.folder / "0-x.json").write_text("{")
-    assert main(["messages", "list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"\S+ \S+  vbi_l0 1.0.0  task Calibrate  run r1  key \S+", lines[0])
-    assert lines[1] == f"no failure message, set aside: {spool.folder / '0-x.json'}"
-    assert lines[2] == f"1 waiting in {spool.folder}"
-
-
-def test_resend_says_why_not(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
-    """``messages resend`` tries at once, pause or not, and exits with 1 where messages are left."""
-    spool.add(make_message().to_json())
-    assert main(["messages", "resend"]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == f"0 sent, 1 waiting in {spool.folder}\n"
-    assert "ConnectionRefusedError" in captured.err
-
-
-def test_test_says_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    """``messages test`` stops at the step that fails, with its cause, and keeps nothing."""
-    assert main(["messages", "test"]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("settings  broker 127.0.0.1 port 1, user 'dkist', no TLS")
-    assert lines[1].startswith("address   FAILED: broker 127.0.0.1:1: ConnectionRefusedError")
-    assert SECRET not in "".join(lines)
-
-
-def test_list_for_machines(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
-    """``messages list --json`` has the messages whole."""
-    publish(task_context())
-    assert main(["messages", "list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"waiting": waiting(spool), "unreadable": []}
-
-
-@pytest.mark.parametrize("command", ["list", "resend"])
-def test_a_spool_that_is_no_folder_is_said_in_one_line(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What the file system refuses is a message that names the spool, and no traceback."""
-    spool_file = tmp_path / "spool"
-    spool_file.touch()
-    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(spool_file))
-    assert main(["messages", command]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith(f"dkist-airflow-node: the spool {spool_file} cannot be read: ")
-    assert told.count("\n") == 1
 
 
 def test_airflow_before_3_2(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Every kind of failure, told by a real Airflow (scheduler, dag-processor, executor) to a real broker.
+"""Every kind of failure, reported by a real Airflow (scheduler, dag-processor, executor) to a real broker.
 
 Needs RabbitMQ's programs (Debian: ``rabbitmq-server``); broker and Airflow are this module's own.
 """
@@ -24,6 +24,7 @@ from dkist_workflow import Workflow
 from harness.airflow import PrivateAirflow
 from harness.airflow_environment import airflow_environment
 from harness.rabbitmq import PrivateRabbitMQ
+from tests.dkist_airflow_node.worker.runner_host import RunnerHost
 from tests.dkist_airflow_node.worker.worker import PYTHON, Worker
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
@@ -121,7 +122,7 @@ def is_of_dag(message: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Worker:
     """Return a worker host with a release of the instrument package."""
-    worker = Worker(tmp_path_factory.mktemp("worker"))
+    worker = RunnerHost(tmp_path_factory.mktemp("worker"))
     worker.release(INSTRUMENT)
     return worker
 
@@ -195,7 +196,7 @@ def start(
 
 
 def test_exceptions_timeouts_and_retries(airflow: PrivateAirflow, worker: Worker, inbox: Inbox) -> None:
-    """Each task that has failed for good is one failure, told by its worker; one with retries left is none."""
+    """Each task that has failed for good is one failure, reported by its worker; one with retries left is none."""
     raising = task("Raise")
     tasks: list[Node] = [
         raising,
@@ -212,6 +213,7 @@ def test_exceptions_timeouts_and_retries(airflow: PrivateAirflow, worker: Worker
         "RetryAndFail": 2,
         "TimeOut": 1,
     }
+    assert all((message["source"] == "dag-processor") == is_of_dag(message) for message in inbox.of(run_id))
     assert "AirflowTaskTimeout" in of_workers["TimeOut"]["reason"]
     assert of_workers["Raise"]["recipeRunId"] == 7
     assert of_workers["Raise"]["workflowName"] == "test_kinds"
@@ -219,14 +221,14 @@ def test_exceptions_timeouts_and_retries(airflow: PrivateAirflow, worker: Worker
 
 
 def test_two_tasks_killed_for_memory(airflow: PrivateAirflow, worker: Worker, inbox: Inbox) -> None:
-    """``kill -9`` leaves no callback of a task: the dag-processor tells of both, and of the one that merely raised."""
+    """``kill -9`` leaves no callback of a task: the dag-processor reports both, and the one that raised an error."""
     tasks = [task("RunOutOfMemory"), task("AlsoRunOutOfMemory"), task("Raise")]
     _, run_id = start(airflow, worker, "killed", tasks)
     assert inbox.failures(run_id) == ["AlsoRunOutOfMemory", "Raise", "RunOutOfMemory"]
 
 
 def test_a_dag_that_no_longer_imports_on_the_worker(airflow: PrivateAirflow, worker: Worker, inbox: Inbox) -> None:
-    """The worker cannot even find the callback; the dag-processor tells."""
+    """The worker cannot even find the callback; the dag-processor reports."""
     _, run_id = start(airflow, worker, "missing", [task("Raise"), task("AlsoRaise")], ONLY_OUTSIDE_WORKERS)
     assert inbox.failures(run_id) == ["AlsoRaise", "Raise"]
 
@@ -254,7 +256,7 @@ def test_marked_by_hand(airflow: PrivateAirflow, worker: Worker, inbox: Inbox) -
 
 
 def test_a_run_that_times_out(airflow: PrivateAirflow, worker: Worker, inbox: Inbox) -> None:
-    """Airflow records the task as skipped; it is told of nevertheless."""
+    """Airflow records the task as skipped; it is reported nevertheless."""
     _, run_id = start(airflow, worker, "runtimeout", [task("Sleep")], RUN_TIMES_OUT)
     assert inbox.failures(run_id) == ["Sleep"]
 
@@ -276,7 +278,7 @@ def test_cleared_and_failed_again(airflow: PrivateAirflow, worker: Worker, inbox
 def test_a_host_without_dkist_airflow_node(
     worker: Worker, broker: PrivateRabbitMQ, inbox: Inbox, tmp_path: Path
 ) -> None:
-    """The DAG parses and runs there, the log says what is missing, and a dag-processor that has it tells of all."""
+    """The DAG parses and runs there, the log says what is missing, and a dag-processor that has it reports all."""
     bare = airflow_environment()
     with PrivateAirflow(tmp_path / "airflow", python=bare, env=environment(worker, broker)) as airflow:
         airflow.component("dag-processor").stop()

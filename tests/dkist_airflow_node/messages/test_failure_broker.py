@@ -5,6 +5,7 @@ Needs RabbitMQ's programs (Debian: ``rabbitmq-server``); each test module starts
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from dkist_airflow_node import publish_failure
 from dkist_airflow_node.commands import main
 from dkist_airflow_node.messages.bus import EXCHANGE, QUEUE, ROUTING_KEY
 from dkist_airflow_node.messages.spool import Spool
+from dkist_airflow_node.messages.spool_file import REFUSED
 from harness.rabbitmq import PrivateRabbitMQ, write_certificates
 from tests.dkist_airflow_node.messages import servers
 from tests.dkist_airflow_node.messages.airflow_context import Instance, task_context
@@ -100,8 +103,19 @@ def end_pause(spool: Spool) -> None:
         os.utime(marker, (time.time() - 31,) * 2)
 
 
-def test_exchange_and_queue_are_made(broker: PrivateRabbitMQ, spool: Spool) -> None:
-    """Where there is nothing, a durable exchange and queue are made, and the message is persistent."""
+@contextmanager
+def longest_message(broker: PrivateRabbitMQ, size: int) -> Iterator[None]:
+    """Have the broker refuse longer messages."""
+    allowed = broker.control("eval", "application:get_env(rabbit, max_message_size, 16777216).").strip()
+    broker.control("eval", f"application:set_env(rabbit, max_message_size, {size}).")
+    try:
+        yield
+    finally:
+        broker.control("eval", f"application:set_env(rabbit, max_message_size, {allowed}).")
+
+
+def test_exchange_and_queue_are_created(broker: PrivateRabbitMQ, spool: Spool) -> None:
+    """Where there is nothing, a durable exchange and queue are created, and the message is persistent."""
     publish("r1")
     assert waiting(spool) == []
     with broker.connect() as connection:
@@ -132,7 +146,7 @@ def test_what_exists_is_used_as_it_is(
 
 
 def test_refused_by_a_full_queue(broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
-    """A nacked message is not sent; when there is room it is, in its turn."""
+    """A message that the queue refuses waits; when there is room it is published, in its turn."""
     with broker.connect() as connection:
         channel = connection.channel()
         channel.queue_declare(QUEUE, durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
@@ -142,6 +156,40 @@ def test_refused_by_a_full_queue(broker: PrivateRabbitMQ, spool: Spool, caplog: 
     assert runs(broker.take(QUEUE)) == ["r1"]
     publish("r4")
     assert waiting(spool) == ["r3", "r4"]
+
+
+def test_a_message_that_the_broker_never_accepts(
+    broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is longer than the broker allows is reported once and set aside; those behind it are published."""
+    spool.add(dataclasses.replace(make_message("long"), reason="x" * 5000).to_json())
+    spool.add(make_message("short").to_json())
+    with longest_message(broker, 2000):
+        publish("r2", "r3")
+        assert main(["messages", "resend"]) == 0
+    assert waiting(spool) == []
+    assert runs(broker.take(QUEUE)) == ["r1", "r2", "r3"]
+    (aside,) = spool.paths_aside()
+    assert aside.parent == spool.folder / REFUSED
+    assert caplog.text.count(f"was moved to {aside.parent} and will not be sent") == 1
+    assert "PRECONDITION_FAILED - message size" in caplog.text
+    aside.rename(spool.folder / aside.name)
+    capsys.readouterr()
+    assert main(["messages", "resend"]) == 0  # the broker allows it again
+    assert capsys.readouterr().out.startswith("1 published, 0 waiting")
+
+
+def test_a_message_that_is_neither_spooled_nor_accepted(
+    broker: PrivateRabbitMQ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a spool to set it aside in, the log has the message, complete, and the broker's reason."""
+    monkeypatch.setenv("DKIST_MESSAGE_SPOOL", "relative")
+    with longest_message(broker, 100):
+        publish("r1")
+    last = caplog.records[-1].getMessage()
+    assert "neither spooled nor published (broker 127.0.0.1:" in last
+    assert "PRECONDITION_FAILED - message size" in last
+    assert json.loads(last[last.index("{") :])["dagRunId"] == "r1"
 
 
 def test_a_user_who_may_only_publish(
@@ -217,7 +265,7 @@ def test_memory_alarm(broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogC
     publish("r4")
     assert waiting(spool) == []
     arrived = runs(broker.take(QUEUE))
-    # What the broker had in its hands when the line was given up may arrive as well: the key tells.
+    # What the broker had received when the connection was given up may arrive as well, with the same key.
     assert [run for n, run in enumerate(arrived) if run not in arrived[:n]] == ["r0", "r1", "r2", "r3", "r4"]
 
 
@@ -255,12 +303,12 @@ def test_test_and_resend(broker: PrivateRabbitMQ, spool: Spool, capsys: pytest.C
     assert main(["messages", "test"]) == 0
     steps = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert [step for step, _ in steps] == ["settings", "address", "login", "exchange", "queue", "route", "confirm"]
-    assert dict(steps)["queue"] == f"{QUEUE} made"
+    assert dict(steps)["queue"] == f"{QUEUE} created"
     (message,) = (json.loads(body) for body in broker.take(QUEUE))
     assert message["taskName"] == "test message"
     assert "Nothing has failed" in message["reason"]
     assert main(["messages", "resend"]) == 0
-    assert capsys.readouterr().out == f"0 sent, 0 waiting in {spool.folder}\n"
+    assert capsys.readouterr().out == f"0 published, 0 waiting in {spool.folder}\n"
 
 
 def test_restarts_and_kills_lose_nothing(broker: PrivateRabbitMQ, spool: Spool, tmp_path: Path) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
+import re
+import textwrap
+from pathlib import Path
 
 import pytest
 
-from dkist_airflow_node.messages.message import MAXIMUM_BYTES, FailureMessage, MessageFormatError
+from dkist_airflow_node.errors import MessageFormatError
+from dkist_airflow_node.messages.message import MAXIMUM_BYTES, MEMBERS, REQUIRED_MEMBERS, FailureMessage
 
 
 def make_message(name: str = "Calibrate") -> FailureMessage:
@@ -25,7 +32,7 @@ def make_message(name: str = "Calibrate") -> FailureMessage:
 
 
 def test_members_are_the_contract() -> None:
-    """Programs that read the queue rely on these names."""
+    """Programs that read the queue rely on these names; the first five are in the messages of every version."""
     assert list(json.loads(make_message().to_json())) == [
         "workflowName",
         "workflowVersion",
@@ -37,7 +44,11 @@ def test_members_are_the_contract() -> None:
         "reason",
         "idempotencyKey",
         "conversationId",
+        "source",
+        "host",
+        "time",
     ]
+    assert REQUIRED_MEMBERS == ("workflowName", "workflowVersion", "taskName", "dagRunId", "logUrl")
 
 
 def test_json_there_and_back() -> None:
@@ -45,6 +56,28 @@ def test_json_there_and_back() -> None:
     message = make_message()
     assert FailureMessage.from_json(message.to_json()) == message
     assert make_message().conversation_id != message.conversation_id
+
+
+def test_the_page_has_every_member() -> None:
+    """The table of members in the documentation is the dataclass, docstrings included."""
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "failure-messages.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `(\w+)` \| (.*) \|$", page.partition("| member | meaning |")[2], re.MULTILINE)
+    body = ast.parse(textwrap.dedent(inspect.getsource(FailureMessage))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docstrings = [
+        (MEMBERS[ast.unparse(field.target)], ast.literal_eval(text.value))
+        for field, text in itertools.pairwise(body.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    ]
+    assert len(docstrings) == len(MEMBERS)
+    assert documented == docstrings
+
+
+def test_messages_of_other_versions_are_read() -> None:
+    """A member that was added later may be missing, and one that this version does not know may be there."""
+    older = dict.fromkeys(REQUIRED_MEMBERS, "x")
+    message = FailureMessage.from_json(json.dumps(older | {"addedLater": {"by": "a newer version"}}).encode())
+    assert (message.workflow_name, message.source, message.idempotency_key) == ("x", None, None)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +88,11 @@ def test_json_there_and_back() -> None:
         (b"\xff", "not JSON"),
         (b"[" * 60_000, "not JSON"),
         (b"[1]", "not a JSON object"),
-        (b"{}", "no member 'workflowName'"),
-        (b"x" * (MAXIMUM_BYTES + 1), "more than a failure message has"),
+        (b"{}", "member 'workflowName' is missing"),
+        (b"x" * (MAXIMUM_BYTES + 1), "longer than a failure message may be"),
     ],
 )
 def test_anything_else_is_refused(body: bytes, complaint: str) -> None:
-    """What is cut off, or something else, is told from a message."""
+    """What is cut off, or is something else, is not taken for a message."""
     with pytest.raises(MessageFormatError, match=complaint):
         FailureMessage.from_json(body)

@@ -1,4 +1,4 @@
-"""Where the broker is, by the environment."""
+"""The settings of the message bus."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import traceback
 
 import pytest
 
-from dkist_airflow_node.messages.settings import BusSettings, BusSettingsError, bus_settings, deadline_seconds
+from dkist_airflow_node.errors import BusSettingsError
+from dkist_airflow_node.messages.settings import BusSettings, bus_settings, deadline_seconds
 
 MESH = '{"interservice-bus": {"mesh_address": "broker.example", "mesh_port": 5671}}'
 SECRET = "s3cret-of-the-bus"
@@ -45,9 +46,9 @@ def test_a_port_may_be_text() -> None:
         ('["s3cret-of-the-bus"]', "no object 'interservice-bus'"),
         ('{"other": {"password": "s3cret-of-the-bus"}}', "no object 'interservice-bus'"),
         ('{"interservice-bus": "s3cret-of-the-bus"}', "no object 'interservice-bus'"),
-        ('{"interservice-bus": {"mesh_port": 1}}', "'mesh_address' of 'interservice-bus' is no host name"),
+        ('{"interservice-bus": {"mesh_port": 1}}', "no host name in 'mesh_address' of 'interservice-bus'"),
         ('{"interservice-bus": {"mesh_address": " ", "mesh_port": 1}}', "'mesh_address'"),
-        ('{"interservice-bus": {"mesh_address": "h"}}', "'mesh_port' of 'interservice-bus' is no port"),
+        ('{"interservice-bus": {"mesh_address": "h"}}', "no port from 1 to 65535 in 'mesh_port'"),
         ('{"interservice-bus": {"mesh_address": "h", "mesh_port": true}}', "'mesh_port'"),
         ('{"interservice-bus": {"mesh_address": "h", "mesh_port": 65536}}', "'mesh_port'"),
         ('{"interservice-bus": {"mesh_address": "h", "mesh_port": "s3cret-of-the-bus"}}', "'mesh_port'"),
@@ -60,6 +61,12 @@ def test_a_faulty_mesh_says_what_is_expected(mesh: str, complaint: str) -> None:
     assert "mesh_address" in str(caught.value)
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=False)
     assert SECRET not in "".join(report.format())
+
+
+def test_an_empty_file_of_certificates_is_refused() -> None:
+    """An empty value is a mistake, and must not switch TLS off."""
+    with pytest.raises(BusSettingsError, match="DKIST_MESSAGE_CA_FILE is empty; name a file of certificates"):
+        bus_settings({"DKIST_MESSAGE_CA_FILE": ""})
 
 
 @pytest.mark.parametrize("missing", ["ISB_USERNAME", "ISB_PASSWORD"])

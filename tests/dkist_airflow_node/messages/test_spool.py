@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dkist_airflow_node.errors import SpoolError
 from dkist_airflow_node.messages.message import FailureMessage
-from dkist_airflow_node.messages.spool import ASIDE, Spool, SpoolError, spool_folder
+from dkist_airflow_node.messages.spool import Spool, spool_folder
+from dkist_airflow_node.messages.spool_file import UNREADABLE
 from tests.dkist_airflow_node.messages.test_message import make_message
 
 TAKE_ALL = """
@@ -91,23 +93,27 @@ def test_full(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file in the way is named."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(SpoolError, match=r"no message can be kept in .*file/spool"):
+    with pytest.raises(SpoolError, match=r"the spool .*file/spool cannot be written"):
         Spool(tmp_path / "file" / "spool").add(make_message().to_json())
 
 
-def test_unreadable_files_are_set_aside(tmp_path: Path) -> None:
-    """A corrupt file holds up no other, and is kept for a person to look at."""
+def test_unreadable_files_are_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is not a message blocks nothing, is named in the log, and is kept for a person to look at."""
     spool = Spool(tmp_path)
     spool.add(make_message("1").to_json())
+    (tmp_path / "saved-by-hand.json").write_bytes(make_message("2").to_json())
     (tmp_path / "0-corrupt.json").write_bytes(b'{"workflowName"')
     (tmp_path / "00-empty.json").write_bytes(b"")
     (tmp_path / "1-folder.json").mkdir()
     (tmp_path / "2-link.json").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "3-pipe.json")
-    assert names(spool) == ["1"]
-    aside = {path.name for path in spool.set_aside()}
-    assert {"0-corrupt.json", "00-empty.json"} <= aside
-    assert (tmp_path / ASIDE / "0-corrupt.json").read_bytes() == b'{"workflowName"'
+    assert names(spool) == ["1", "2"]
+    aside = {"0-corrupt.json", "00-empty.json", "1-folder.json", "2-link.json", "3-pipe.json"}
+    assert {path.name for path in spool.paths_aside()} == aside
+    assert len(caplog.records) == len(aside)
+    assert all(f"{tmp_path / name} was moved to {tmp_path / UNREADABLE}" in caplog.text for name in aside)
+    assert [path.name for path in spool.paths()][-1] == "saved-by-hand.json"
+    assert (tmp_path / UNREADABLE / "0-corrupt.json").read_bytes() == b'{"workflowName"'
 
 
 def test_two_that_send_at_once_send_each_once(tmp_path: Path) -> None:
@@ -149,7 +155,7 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
         writer.send_signal(signal.SIGKILL)
         added += 1 + len(writer.communicate()[0].split())
     assert len(names(spool)) >= added
-    assert spool.set_aside() == []
+    assert spool.paths_aside() == []
 
 
 def test_what_was_written_and_not_yet_renamed_is_taken_in(tmp_path: Path) -> None:
@@ -163,7 +169,7 @@ def test_what_was_written_and_not_yet_renamed_is_taken_in(tmp_path: Path) -> Non
     for name in ("01-part.part", "03-nothing.part"):
         os.utime(tmp_path / name, (1, 1))
     assert names(spool) == ["0", "1"]
-    assert [path.name for path in spool.set_aside()] == ["01-part.part"]
+    assert [path.name for path in spool.paths_aside()] == ["01-part.part"]
     assert (tmp_path / "02-new.part").exists()
     assert not (tmp_path / "03-nothing.part").exists()
 

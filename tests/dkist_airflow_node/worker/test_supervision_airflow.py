@@ -18,7 +18,8 @@ from dkist_airflow_node import Lock, render_dag_file
 from dkist_task import TaskBase
 from dkist_workflow import Workflow
 from harness.airflow import PrivateAirflow
-from tests.dkist_airflow_node.worker.worker import PYTHON, Worker, is_running, wait_for
+from tests.dkist_airflow_node.worker.runner_host import RunnerHost
+from tests.dkist_airflow_node.worker.worker import PYTHON, is_running, wait_for
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
@@ -84,7 +85,7 @@ def lose_worker(pid: int) -> None:
 
 def test_nothing_outlives_a_task_that_airflow_stops(tmp_path: Path) -> None:
     """Ten seconds after the event a deaf task and all its children are gone, and a polite one has unwound."""
-    worker = Worker(tmp_path)
+    worker = RunnerHost(tmp_path)
     worker.release(INSTRUMENT)
     instrument = sys.modules.setdefault("instrument", ModuleType("instrument"))
     workflow = Workflow(

@@ -121,7 +121,7 @@ def assert_all_gone_in_time(worker: Worker, pids: list[int], begin: float, *, at
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
-def test_a_deaf_task_and_its_children_are_killed_after_ten_seconds(worker: Worker, whole_group: bool) -> None:  # noqa: FBT001  # a parameter of the test
+def test_a_deaf_task_and_its_children_are_killed_after_ten_seconds(worker: Worker, whole_group: bool) -> None:
     """SIGTERM, sent as Airflow does or to the script alone, is followed by SIGKILL for all that the task started."""
     with worker.start(worker.variables("instrument:deaf")) as process:
         pids = pids_of(worker)

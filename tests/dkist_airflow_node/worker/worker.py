@@ -233,7 +233,7 @@ def package_index(wheels: Path, *, credentials: str | None = None, hangs: bool =
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that http.server gives
+        def log_message(self, format: str, *args: object) -> None:  # the name that http.server gives
             """Keep the test's output clean."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

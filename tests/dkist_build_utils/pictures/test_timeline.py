@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 
 from dkist_build_utils.errors import SpansError
 from dkist_build_utils.pictures.span import read_spans
-from dkist_build_utils.pictures.timeline import render_timeline, task_bars
+from dkist_build_utils.pictures.task_bar import task_bars
+from dkist_build_utils.pictures.timeline import _ticks, render_timeline
 
 TASKS = """
 import os, sys
@@ -48,25 +50,30 @@ class Page(HTMLParser):
         self.classes.append(dict(attrs).get("class") or "")
 
 
+def run_task(source: Path, folder: Path, task: str, run: int = 7, **environment: str) -> None:
+    """Run a task of a source folder to whatever end it comes, its spans in another folder."""
+    subprocess.run(
+        [sys.executable, "-m", "dkist_task", "run", f"tasks:{task}", f"--recipe-run-id={run}", "--workflow-name=vbi",
+         "--workflow-version=1.2.0"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(source), "DKIST_SPAN_FOLDER": str(folder), **environment},
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def span_folder(tmp_path: Path) -> Path:
     """Return a folder with the spans of a run: a task that is done, one that failed, one that was killed."""
     (tmp_path / "tasks.py").write_text(TASKS)
     folder = tmp_path / "spans"
     for task in ("Done", "Fails", "Killed"):
-        subprocess.run(
-            [sys.executable, "-m", "dkist_task", "run", f"tasks:{task}", "--recipe-run-id=7", "--workflow-name=vbi",
-             "--workflow-version=1.2.0"],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "DKIST_SPAN_FOLDER": str(folder)},
-            capture_output=True,
-            check=False,
-        )  # fmt: skip
+        run_task(tmp_path, folder, task)
     return folder
 
 
 def test_tasks_are_bars_with_their_spans_inside(span_folder: Path) -> None:
     """Each task is one bar, killed ones too, and nested spans lie below one another."""
-    bars = {bar.name: bar for bar in task_bars(read_spans(span_folder))}
+    bars = {bar.name: bar for bar in task_bars(read_spans(span_folder).spans)}
     assert {name: bar.result for name, bar in bars.items()} == {
         "Done": "success",
         "Fails": "failure",
@@ -90,13 +97,60 @@ def test_the_page_shows_failures_and_no_foreign_markup(span_folder: Path) -> Non
     assert "http" not in text
 
 
-def test_half_a_line_and_other_files_are_passed_over(span_folder: Path) -> None:
-    """What a killed task or another program left does not hide the rest."""
+def test_lines_that_are_no_spans_are_skipped_and_counted(span_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a killed task or another program left does not hide the rest, and the page says that it was there."""
     before = read_spans(span_folder)
+    assert before.skipped_lines == 0
     file = next(span_folder.iterdir())
     file.write_bytes(file.read_bytes() + b'{"resourceSpans":[{"resource"')
-    (span_folder / "notes.json").write_text('[1, {"resourceSpans": null}]\n{"resourceSpans": [{"scopeSpans": 3}]}\n')
-    assert read_spans(span_folder) == before
+    span = '{"traceId": "1", "spanId": "2", "name": "x", "startTimeUnixNano": "%s", "endTimeUnixNano": "%s"}'
+    line = '{"resourceSpans": [{"scopeSpans": [{"spans": [%s]}]}]}'
+    strange = ["7", "[" * 100_000, '{"resourceSpans": [{"scopeSpans": 3}]}', line % "{}", line % (span % (9, 1)),
+               line % (span % (0, "9" * 400)), line % (span % (0, "9" * 30))]  # fmt: skip
+    (span_folder / "notes.json").write_text("\n\n".join(strange))
+    after = read_spans(span_folder)
+    assert after.spans == before.spans
+    assert after.skipped_lines == 1 + len(strange)
+    assert "; 8 lines without spans skipped</p>" in render_timeline(span_folder)
+    assert "skipped 8 lines without spans" in caplog.text
+
+
+def test_attempts_and_recipe_runs_are_kept_apart(tmp_path: Path) -> None:
+    """A task that ran again is another bar with its number, and one recipe run can be drawn alone."""
+    (tmp_path / "tasks.py").write_text(TASKS)
+    folder = tmp_path / "spans"
+    for run, attempt, task in ((7, 1, "Killed"), (7, 2, "Fails"), (7, 3, "Fails"), (7, 2, "Killed"), (8, 1, "Done")):
+        run_task(tmp_path, folder, task, run=run, DKIST_TRY_NUMBER=str(attempt))
+    bars = task_bars(read_spans(folder).spans)
+    assert [(bar.recipe_run_id, bar.name, bar.attempt) for bar in bars] == [
+        ("7", "Killed", 1),
+        ("7", "Fails", 2),
+        ("7", "Fails", 3),
+        ("7", "Killed", 2),
+        ("8", "Done", 1),
+    ]
+    page = render_timeline(folder, "7")
+    assert "<title>Fails, attempt 3</title>" in page
+    assert "recipe run 7</title>" in page
+    assert "Done" not in page
+    assert "Done of 8" in render_timeline(folder)
+    with pytest.raises(SpansError, match="holds no spans of recipe run 9; it holds those of 7, 8"):
+        render_timeline(folder, "9")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "labels"),
+    [
+        (0.004, ["10:00:00.000", "10:00:00.001", "10:00:00.002", "10:00:00.003", "10:00:00.004"]),
+        (40, ["10:00:00", "10:00:10", "10:00:20", "10:00:30", "10:00:40"]),
+        (5 * 3600, ["10:00", "11:00", "12:00", "13:00", "14:00", "15:00"]),
+    ],
+)
+def test_axis_has_round_times_of_the_clock(seconds: float, labels: list[str]) -> None:
+    """Marks are at round times in UTC, a few of them for a run of any length."""
+    start = datetime(2026, 11, 24, 10, tzinfo=UTC).timestamp()
+    found = [label for _, label in _ticks(start, start + seconds + 1e-6)]
+    assert found == labels
 
 
 @pytest.mark.parametrize("name", ["empty", "missing"])

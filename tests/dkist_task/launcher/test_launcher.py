@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.coverage import coverage_settings
+
 TASKS = """
 import sys
 
@@ -81,7 +83,7 @@ def launch(
     (folder / "tasks.py").write_text(TASKS)
     return subprocess.run(
         [sys.executable, "-P", "-u", "-m", "dkist_task", *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **(environment or {})},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **coverage_settings(), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
@@ -230,7 +231,6 @@ class Task(TaskBase):
 def is_running(pid: str) -> bool:
     """Tell whether a process is there and more than a zombie."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 of another process
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False

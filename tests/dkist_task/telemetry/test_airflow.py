@@ -14,7 +14,7 @@ from harness.airflow import PrivateAirflow
 from harness.packages import Package
 from tests.dkist_task.conftest import Collector, values
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 TASKS = """
     from dkist_task import TaskBase

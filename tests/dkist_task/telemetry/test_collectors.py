@@ -159,7 +159,7 @@ def test_a_busy_collector_that_recovers_gets_everything(launch: Launcher) -> Non
             self.send_response(503 if len(requests) <= 2 else 200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the name is the base class's
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     code = """
@@ -189,7 +189,7 @@ def test_a_tight_loop_of_spans_loses_none(launch: Launcher) -> None:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the name is the base class's
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     code = """

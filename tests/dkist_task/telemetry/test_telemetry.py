@@ -147,7 +147,7 @@ class Unprintable(TaskBase):
         ("Unprintable", 1, "failure", "tasks.Unprintable.run.<locals>.Broken"),
     ],
 )
-def test_span_metric_and_status_agree(  # noqa: PLR0917 what pytest passes
+def test_span_metric_and_status_agree(
     collector: Collector, launch: Launcher, task: str, status: int, result: str, error_type: str | None
 ) -> None:
     """However a task ends, its exit status, its root span and the count of runs tell the same."""

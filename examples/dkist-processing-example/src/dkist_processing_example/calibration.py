@@ -1,5 +1,4 @@
-"""
-The arithmetic of the calibration: arrays in, arrays out.
+"""The arithmetic of the calibration: arrays in, arrays out.
 
 A camera of dark level ``d`` and relative response ``g`` shows light ``s`` as ``d + g * s``.
 """
@@ -18,8 +17,7 @@ MINIMUM_GAIN = 0.1
 
 
 def mean_image(images: Iterable[Image]) -> Image:
-    """
-    Average images one after the other, so that memory holds two of them at most.
+    """Average images one after the other, so that memory holds two of them at most.
 
     Raises
     ------
@@ -40,8 +38,7 @@ def mean_image(images: Iterable[Image]) -> Image:
 
 
 def solve_gain(mean_gain: Image, mean_dark: Image) -> Image:
-    """
-    Return the relative response of each pixel.
+    """Return the relative response of each pixel.
 
     Parameters
     ----------
@@ -70,8 +67,7 @@ def solve_gain(mean_gain: Image, mean_dark: Image) -> Image:
 
 
 def calibrate(raw: Image, mean_dark: Image, gain: Image) -> Image:
-    """
-    Return the light that made a frame, in counts of a pixel of mean response; NaN where a pixel is dead.
+    """Return the light that made a frame, in counts of a pixel of mean response; NaN where a pixel is dead.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A camera whose dark level, response and view are known: what the calibration has to find again."""
+"""A simulated camera whose dark level, response and view are known, to test the calibration."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ class Camera:
 
 
 def simulated_camera(size: int, random: np.random.Generator) -> Camera:
-    """
-    Make up a camera of ``size`` by ``size`` pixels that looks at a sunspot.
+    """Make up a camera of ``size`` by ``size`` pixels that looks at a sunspot.
 
     The dark level has a slope and warm columns, the response vignettes and differs from pixel to pixel with one in a
     thousand dead, and the view is granulation around a spot.

@@ -1,10 +1,10 @@
-"""What this package refuses to do."""
+"""The errors of this package."""
 
 from __future__ import annotations
 
 
 class ExampleError(Exception):
-    """A recipe run cannot be processed; the message says what is wrong, where, and how to mend it."""
+    """A recipe run cannot be processed. The message says what is wrong, where, and how to fix it."""
 
 
 class ConfigurationError(ExampleError, ValueError):
@@ -12,8 +12,8 @@ class ConfigurationError(ExampleError, ValueError):
 
 
 class ProductMissingError(ExampleError, FileNotFoundError):
-    """A product that another task makes is not there."""
+    """A product of another task is missing."""
 
 
 class FrameError(ExampleError, ValueError):
-    """A file is not the frame it should be, or frames do not fit together."""
+    """A file is not the expected frame, or frames do not fit together."""

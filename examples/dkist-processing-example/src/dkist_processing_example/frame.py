@@ -17,7 +17,7 @@ Image = npt.NDArray[np.float64]
 """An image: shape (rows, columns)."""
 
 KIND_KEY = "DKIST004"
-"""The spec-122 key of the instrument program's task, which tells darks from gains from observations."""
+"""The spec-122 key that distinguishes darks, gains and observations."""
 
 
 class FrameKind(StrEnum):
@@ -42,8 +42,7 @@ class Frame:
 
 
 def read_frame(path: Path) -> Frame:
-    """
-    Read the image of a FITS file, compressed or not, without its axes of length one.
+    """Read the image of a FITS file, compressed or not, without its axes of length one.
 
     Raises
     ------
@@ -62,8 +61,7 @@ def read_frame(path: Path) -> Frame:
 
 
 def frames_of_kind(paths: Iterable[Path], kind: FrameKind) -> list[Path]:
-    """
-    Return those files whose header says that they were taken for a purpose.
+    """Return those files whose header says that they were taken for a purpose.
 
     Raises
     ------

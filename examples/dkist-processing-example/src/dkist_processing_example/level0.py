@@ -1,5 +1,4 @@
-"""
-Level-0 frames as the summit sends them: FITS files whose headers follow spec 122.
+"""Level-0 frames as the summit sends them: FITS files whose headers follow spec 122.
 
 Needs the extra ``simulator``.
 """
@@ -57,8 +56,7 @@ class _CameraFrames(Spec122Dataset):
 
 
 def write_level_0(folder: Path, camera: Camera, kind: FrameKind, count: int, random: np.random.Generator) -> list[Path]:
-    """
-    Take frames of one kind and write one file each: ``dark_0000.fits`` and so on.
+    """Take frames of one kind and write one file each: ``dark_0000.fits`` and so on.
 
     Parameters
     ----------

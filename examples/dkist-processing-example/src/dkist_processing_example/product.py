@@ -1,5 +1,4 @@
-"""
-Where a recipe run keeps its products: one folder each, complete or absent.
+"""Where a recipe run keeps its products: one folder each, complete or absent.
 
 Tasks of one run share nothing but these folders, so each of them may run on another worker, and be tried again.
 """
@@ -48,8 +47,7 @@ class RecipeRunFolder:
 
     @classmethod
     def from_environment(cls, recipe_run_id: int) -> RecipeRunFolder:
-        """
-        Return the folder of a recipe run below ``$DKIST_EXAMPLE_DATA``.
+        """Return the folder of a recipe run below ``$DKIST_EXAMPLE_DATA``.
 
         Raises
         ------
@@ -65,8 +63,7 @@ class RecipeRunFolder:
         return cls(Path(root, str(recipe_run_id)))
 
     def files(self, product: Product, pattern: str = "*.fits") -> tuple[Path, ...]:
-        """
-        Return the files of a product, sorted by name.
+        """Return the files of a product, sorted by name.
 
         Raises
         ------
@@ -83,8 +80,7 @@ class RecipeRunFolder:
 
     @contextmanager
     def replacing(self, product: Product) -> Iterator[Path]:
-        """
-        Give an empty folder that becomes the product when the block ends, and is dropped when it raises.
+        """Give an empty folder that becomes the product when the block ends, and is dropped when it raises.
 
         A task that is killed in the block leaves the product as it was; trying it again starts from an empty folder.
         """

@@ -1,4 +1,4 @@
-"""The quality report: numbers that tell whether a recipe run is fit to be released."""
+"""The quality report: numbers that show whether a recipe run can be released."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from dkist_processing_example.frame import Image
 
 LARGEST_DEAD_PART = 0.01
-"""Part of the pixels that may be dead before a report remarks on it."""
+"""Fraction of dead pixels above which the report has a remark."""
 LARGEST_DRIFT = 0.02
-"""Relative difference of the brightest and the faintest image before a report remarks on it."""
+"""Relative difference of the brightest and the faintest image above which the report has a remark."""
 
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """What is told of a level-1 image."""
+    """The numbers of a level-1 image."""
 
     name: str
     """File name."""
@@ -31,7 +31,7 @@ class ImageQuality:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """What is told of a recipe run."""
+    """The numbers of a recipe run."""
 
     recipe_run_id: int
     """The recipe run."""
@@ -40,13 +40,13 @@ class QualityReport:
     gain_spread: float
     """Standard deviation of the relative response over the pixels that work."""
     dead_part: float
-    """Part of the pixels that are dead."""
+    """Fraction of dead pixels."""
     images: tuple[ImageQuality, ...]
     """The level-1 images in the order of their names."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should look at, one sentence each; none for a good recipe run."""
+        """Remarks for a person, one sentence each; none for a good recipe run."""
         means = [image.mean for image in self.images]
         drift = (max(means) - min(means)) / float(np.mean(means))
         found = []
@@ -58,8 +58,7 @@ class QualityReport:
 
 
 def assess(recipe_run_id: int, mean_dark: Image, gain: Image, images: Sequence[tuple[str, Image]]) -> QualityReport:
-    """
-    Assess the products of a recipe run.
+    """Assess the products of a recipe run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A picture to see at a glance what came out."""
+"""A picture that shows the result at a glance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tasks of this package have in common."""
+"""The base class of this package's tasks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ logger = logging.getLogger(__name__)
 
 
 class ProductTask(TaskBase):
-    """
-    A task that makes products of a recipe run, and makes them anew when it is run again.
+    """A task that makes products of a recipe run, and makes them anew when it is run again.
 
     A subclass names its `products` and writes each of them in ``with self.folder.replacing(product) as folder:``.
     """
 
     products: ClassVar[tuple[Product, ...]]
-    """What it makes."""
+    """The product that the task makes."""
 
     @cached_property
     def folder(self) -> RecipeRunFolder:

@@ -1,4 +1,4 @@
-"""Numbers that tell whether the recipe run is fit to be released."""
+"""Numbers that show whether the recipe run can be released."""
 
 from __future__ import annotations
 

@@ -19,8 +19,7 @@ _SIZES = range(16, 4097)
 
 
 class SimulateFrames(ProductTask):
-    """
-    Make the frames of a recipe run up, where a real pipeline transfers them from the summit.
+    """Make the frames of a recipe run up, where a real pipeline transfers them from the summit.
 
     The number of the recipe run seeds them: the same run has the same frames.
     """
@@ -42,8 +41,7 @@ class SimulateFrames(ProductTask):
 
 
 def frame_size() -> int:
-    """
-    Return ``$DKIST_EXAMPLE_FRAME_SIZE``, or 256.
+    """Return ``$DKIST_EXAMPLE_FRAME_SIZE``, or 256.
 
     Raises
     ------

@@ -1,40 +1,62 @@
-"""``dkist-airflow-node``: care of a worker's environments and of the failure messages."""
+"""``dkist-airflow-node``: care for a worker's environments and for the failure messages of a host."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from typing import TYPE_CHECKING
 
+import click
+
 from dkist_airflow_node.__about__ import __version__
-from dkist_airflow_node.commands.environments import add_environments_commands
-from dkist_airflow_node.commands.messages import add_messages_commands
+from dkist_airflow_node.commands.environments import environments_commands
+from dkist_airflow_node.commands.messages import messages_commands
 from dkist_airflow_node.errors import AirflowNodeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+PROGRAM = "dkist-airflow-node"
+
+EPILOG = f"""
+\b
+Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
+Settings are environment variables: see '{PROGRAM} GROUP --help'.
+Read on: docs/how-to/environments.md and docs/how-to/failure-messages.md.
+"""
+
+
+@click.group(
+    commands=[environments_commands, messages_commands],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+    subcommand_metavar="GROUP COMMAND [ARGS]...",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Care for a worker's environments and for the failure messages of this host."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Run a command and return its exit status: 0 done, 1 faults found or refused, 2 wrong usage.
+    """Run a command.
 
     Parameters
     ----------
-    arguments
-        What stands after the program's name; that of this process if not given.
+    arguments : Sequence[str] or None
+        The arguments after the program's name; those of this process if not given.
+
+    Returns
+    -------
+    int
+        The exit status: 0 done, 1 faults found or refused, 2 wrong usage.
     """
-    parser = argparse.ArgumentParser(
-        prog="dkist-airflow-node", description="Care of a worker's environments and of the failure messages."
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    subparsers = parser.add_subparsers(required=True, metavar="GROUP")
-    add_environments_commands(subparsers)
-    add_messages_commands(subparsers)
-    parsed = parser.parse_args(arguments)
     try:
-        status: int = parsed.run(parsed)
-    except (AirflowNodeError, OSError) as error:  # a file of another user, a full disk
-        print(f"dkist-airflow-node: {error}", file=sys.stderr)  # noqa: T201  # the command's output
+        status = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("aborted", err=True)
         return 1
-    return status
+    except (AirflowNodeError, OSError) as error:  # OSError: a file of another user, a full disk
+        click.secho(f"error: {error}", err=True, fg="red")
+        return 1
+    return int(status or 0)

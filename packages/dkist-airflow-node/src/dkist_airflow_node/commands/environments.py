@@ -1,10 +1,8 @@
-"""The ``environments`` commands: care of the environment store of a worker."""
+"""The ``environments`` commands: care for the environment store of a worker."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 import sys
 import time
 from contextlib import suppress
@@ -12,6 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
+
+from dkist_airflow_node.commands.size import size_from_text, size_text
+from dkist_airflow_node.commands.text_table import table
 from dkist_airflow_node.worker import (
     Environment,
     build_environment,
@@ -22,71 +24,78 @@ from dkist_airflow_node.worker import (
     store_folder,
 )
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B)?", re.ASCII | re.IGNORECASE)
+EPILOG = """
+\b
+Settings:
+  DKIST_ENVIRONMENT_STORE  absolute path of the store
+                           [default: ${XDG_CACHE_HOME:-$HOME/.cache}/dkist/environments]
+Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
+Read on: docs/how-to/environments.md.
+"""
 
 
-def add_environments_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the ``environments`` commands: each sets ``run``, which takes the arguments and returns the exit status."""
-    text = "care of this worker's environment store ($DKIST_ENVIRONMENT_STORE)"
-    group = subparsers.add_parser("environments", help=text, description=text)
-    commands = group.add_subparsers(required=True, metavar="COMMAND")
-
-    command = commands.add_parser("list", help="list the environments, the longest unused first")
-    command.add_argument("--json", action="store_true", help="for machines")
-    command.set_defaults(run=run_list)
-
-    command = commands.add_parser("prebuild", help="build what the tasks of a release folder will need")
-    command.add_argument("folder", type=Path, metavar="FOLDER", help="release folder, where it is deployed")
-    command.set_defaults(run=run_prebuild)
-
-    command = commands.add_parser(
-        "prune",
-        help="remove environments that no process uses",
-        description="Remove what interrupted builds left and, by age or size, environments that no process uses.",
-    )
-    command.add_argument("--keep-days", type=_days, metavar="N", help="remove what was last used more than N days ago")
-    command.add_argument(
-        "--max-size", type=_bytes, metavar="SIZE", help="remove the longest unused until the rest fits, as in 20GB"
-    )
-    command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    command.set_defaults(run=run_prune)
+def _days(_context: click.Context, _parameter: click.Parameter, text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    with suppress(ValueError):
+        days = float(text)
+        if 0 <= days <= 36_500:  # a century; also refuses nan
+            return timedelta(days=days)
+    raise click.BadParameter(f"{text!r} is not a number of days, such as 60")
 
 
-def run_list(arguments: argparse.Namespace) -> int:
-    """Print the store's environments as a table or as JSON."""
+def _size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    try:
+        return None if text is None else size_from_text(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.group("environments", epilog=EPILOG)
+def environments_commands() -> None:
+    """Care for this worker's environment store."""
+
+
+@environments_commands.command("list", epilog=EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+def list_command(*, as_json: bool) -> None:
+    """List the environments, the longest unused first, with the processes that use them."""
     store = store_folder()
     found = environments(store)
-    if arguments.json:
-        print(json.dumps([_row(environment) for environment in found], indent=1))  # noqa: T201  # the command's output
-        return 0
-    lines = [f"{'NAME':<48} {'SIZE':>9}  {'LAST USE (UTC)':<16}  STATE"]
-    for environment in found:
-        lines.append(
-            f"{environment.name:<48} {_size_text(environment.size):>9}  "
-            f"{environment.last_use:%Y-%m-%d %H:%M}  {_state(environment)}"
-        )
+    if as_json:
+        click.echo(json.dumps([_object(environment) for environment in found], indent=1))
+        return
+    rows = [
+        (environment.name, size_text(environment.size), f"{environment.last_use:%Y-%m-%d %H:%M}", _state(environment))
+        for environment in found
+    ]
+    headings, *lines = table(("NAME", "SIZE", "LAST USE (UTC)", "STATE"), rows).splitlines()
+    click.echo(headings)
+    for environment, line in zip(found, lines, strict=True):
+        click.echo(line)
         if environment.origin:
-            lines.append(f"    for {environment.origin}")
-        lines.extend(
-            f"    used by process {process.pid}: {_whose(process.workflow, process.task, process.recipe_run_id)}"
-            f"{process.command[:80]}"
-            for process in environment.processes
-        )
-    total = sum(environment.size for environment in found)
-    lines.append(f"{len(found)} environments, {_size_text(total)}, in {store}")
-    print("\n".join(lines))  # noqa: T201  # the command's output
-    return 0
+            click.echo(f"    for {environment.origin}")
+        for process in environment.processes:
+            task = f"{process.workflow} {process.task} of recipe run {process.recipe_run_id}: " if process.task else ""
+            click.echo(f"    used by process {process.pid}: {task}{process.command[:80]}")
+    click.echo(f"{len(found)} environments, {size_text(sum(environment.size for environment in found))}, in {store}")
 
 
-def run_prebuild(arguments: argparse.Namespace) -> int:
-    """Build the environments of a release one after the other; go on after one that fails, and fail in the end."""
-    store_folder()  # refused before the first build rather than by each
-    needed = needed_environments(arguments.folder)
+@environments_commands.command("prebuild", epilog=EPILOG)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def prebuild_command(folder: Path) -> int:
+    """Build the environments that the tasks of a release need.
+
+    FOLDER is the release folder, where it is deployed. The environments are built one after the other, also after one
+    that cannot be built; then the exit status is 1.
+    """
+    store_folder()  # a wrong setting is reported once, before the first build
+    needed = needed_environments(folder)
     failed = 0
     for number, environment in enumerate(needed, start=1):
         _say(f"[{number}/{len(needed)}] {environment.origin}, Python {environment.python}")
         begin = time.monotonic()
-        if build_environment(environment):
+        if build_environment(environment, _say):
             _say(f"[{number}/{len(needed)}] ready after {time.monotonic() - begin:.1f} s")
         else:
             failed += 1
@@ -96,27 +105,42 @@ def run_prebuild(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def run_prune(arguments: argparse.Namespace) -> int:
-    """Remove environments, each under its lock, and say which."""
+@environments_commands.command("prune", epilog=EPILOG)
+@click.option("--keep-days", callback=_days, metavar="N", help="Remove what was last used more than N days ago.")
+@click.option(
+    "--max-size", callback=_size, metavar="SIZE", help="Remove the longest unused until the rest fits, such as 20GB."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--yes", is_flag=True, help="Do not ask before removing. Without a terminal it never asks.")
+def prune_command(*, keep_days: timedelta | None, max_size: int | None, dry_run: bool, yes: bool) -> None:
+    """Remove environments that no process uses.
+
+    What interrupted builds have left is always removed; other environments by age, by size or by both.
+    """
     store = store_folder()
     found = environments(store)
-    going = prunable_environments(found, keep=arguments.keep_days, max_size=arguments.max_size, now=datetime.now(UTC))
-    verb = "would remove" if arguments.dry_run else "removed"
+    going = prunable_environments(found, keep=keep_days, max_size=max_size, now=datetime.now(UTC))
+    if going and not dry_run and not yes and sys.stdin.isatty():
+        for environment in going:
+            _say(f"will remove {_described(environment)}")
+        count = "1 environment" if len(going) == 1 else f"{len(going)} environments"
+        size = size_text(sum(environment.size for environment in going))
+        click.confirm(f"Remove {count}, {size}?", abort=True, err=True)
+    verb = "would remove" if dry_run else "removed"
     freed = 0
     for environment in going:
-        if arguments.dry_run or remove_environment(environment):
+        if dry_run or remove_environment(environment):
             freed += environment.size
-            _say(f"{verb} {environment.name} ({_size_text(environment.size)}, {_state(environment)})")
+            _say(f"{verb} {_described(environment)}")
         else:
             _say(f"kept {environment.name}: a task took it in the meantime")
     rest = sum(environment.size for environment in found) - freed
-    _say(f"{verb} {_size_text(freed)}; {_size_text(rest)} stay in {store}")
-    if arguments.max_size is not None and rest > arguments.max_size:
-        _say(f"what stays is more than {_size_text(arguments.max_size)}, but is in use")
-    return 0
+    _say(f"{verb} {size_text(freed)}; {size_text(rest)} stay in {store}")
+    if max_size is not None and rest > max_size:
+        _say(f"what stays is more than {size_text(max_size)}, but is in use")
 
 
-def _row(environment: Environment) -> dict[str, Any]:
+def _object(environment: Environment) -> dict[str, Any]:
     return {
         "name": environment.name,
         "path": str(environment.path),
@@ -128,40 +152,15 @@ def _row(environment: Environment) -> dict[str, Any]:
     }
 
 
+def _described(environment: Environment) -> str:
+    return f"{environment.name} ({size_text(environment.size)}, {_state(environment)})"
+
+
 def _state(environment: Environment) -> str:
     if not environment.is_complete:
         return "being built" if environment.processes else "incomplete"
     return "in use" if environment.processes else "unused"
 
 
-def _whose(workflow: str, task: str, recipe_run_id: str) -> str:
-    return f"{workflow} {task} of recipe run {recipe_run_id}: " if task else ""
-
-
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  # in order with the script's own messages
-
-
-def _size_text(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:  # decimal units
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
-def _days(text: str) -> timedelta:
-    with suppress(ValueError):
-        days = float(text)
-        if 0 <= days <= 36_500:  # a century; also refuses nan
-            return timedelta(days=days)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 60")
-
-
-def _bytes(text: str) -> int:
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB, 20GB or 20GiB")
-    number, prefix, unit = match.groups(default="")
-    base = 1024 if unit.lower() == "ib" else 1000
-    return int(float(number) * base ** ("KMGT".index(prefix.upper()) + 1 if prefix else 0))
+    click.echo(line, err=True)  # in order with the messages of the builds

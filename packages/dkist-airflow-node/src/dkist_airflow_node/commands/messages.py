@@ -1,13 +1,18 @@
-"""The ``messages`` commands: care of the failure messages of this host."""
+"""The ``messages`` commands: care for the failure messages of this host."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import click
+
+from dkist_airflow_node.commands.text_table import table
+from dkist_airflow_node.errors import MessageError, MessageFormatError
 from dkist_airflow_node.messages import (
     EXCHANGE,
     QUEUE,
@@ -15,54 +20,48 @@ from dkist_airflow_node.messages import (
     BusConnection,
     BusSettings,
     FailureMessage,
-    MessageError,
-    MessageFormatError,
     Spool,
     Watched,
+    answering_address,
     bus_settings,
     deadline_seconds,
-    look_up,
-    send_waiting,
+    publish_waiting,
+    read_message,
     spool_folder,
 )
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
     from pathlib import Path
 
 TEST_NAME = "test message"
 
-
-def add_messages_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``messages`` and its commands: each sets ``run``, which takes the arguments and returns the exit status."""
-    text = "care of the failure messages of this host"
-    group = subparsers.add_parser("messages", help=text, description=text)
-    commands = group.add_subparsers(required=True, metavar="COMMAND")
-
-    command = commands.add_parser(
-        "test",
-        help="send a marked test message, and say what is found at each step",
-        description="Send one message, marked as a test, to the queue of failure messages, and say what is found at "
-        "each step. It is not kept if it cannot be sent.",
-    )
-    command.set_defaults(run=run_test)
-
-    command = commands.add_parser("list", help="list the messages that wait in the spool, oldest first")
-    command.add_argument("--json", action="store_true", help="for machines")
-    command.set_defaults(run=run_list)
-
-    command = commands.add_parser(
-        "resend",
-        help="send the messages that wait in the spool, oldest first",
-        description="Send the messages that wait in the spool, oldest first. Meant for a timer, so that they do not "
-        "wait for the next failure after the broker was away.",
-    )
-    command.set_defaults(run=run_resend)
+EPILOG = """
+\b
+Settings:
+  MESH_CONFIG                     JSON that says where the broker is [default: 127.0.0.1:5672]
+  ISB_USERNAME, ISB_PASSWORD      the login [default: guest]
+  DKIST_MESSAGE_CA_FILE           certificates to trust; switches TLS on
+  DKIST_MESSAGE_SPOOL             absolute path of the folder for messages that wait
+                                  [default: ${XDG_STATE_HOME:-$HOME/.local/state}/dkist/messages]
+  DKIST_MESSAGE_DEADLINE_SECONDS  how long publishing may take [default: 3]
+Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
+Read on: docs/how-to/failure-messages.md.
+"""
 
 
-def run_test(_arguments: argparse.Namespace) -> int:
-    """Send a test message and print what is found at each step."""
+@click.group("messages", epilog=EPILOG)
+def messages_commands() -> None:
+    """Care for the failure messages of this host."""
+
+
+@messages_commands.command("test", epilog=EPILOG)
+def test_command() -> int:
+    """Publish a test message, and report each step.
+
+    The message is marked as a test and is not spooled. The command stops at the first step that fails, with exit
+    status 1.
+    """
     settings = bus_settings(os.environ)
     tls = f"TLS, trusting {settings.ca_file}" if settings.ca_file else "no TLS (DKIST_MESSAGE_CA_FILE is not set)"
     _say("settings", f"broker {settings.host} port {settings.port}, user {settings.username!r}, {tls}")
@@ -81,43 +80,74 @@ def run_test(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run_list(arguments: argparse.Namespace) -> int:
-    """Print what waits."""
+@messages_commands.command("list", epilog=EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
+def list_command(*, as_json: bool) -> None:
+    """List the messages that wait in the spool, oldest first.
+
+    The list also names the files that are not messages, and those that were set aside.
+    """
     spool = Spool(spool_folder(os.environ))
-    waiting = [(path, _message(path)) for path in spool.paths()]
-    unreadable = spool.set_aside() + [path for path, message in waiting if message is None and path.exists()]
-    if arguments.json:
-        messages = [json.loads(message.to_json()) for _, message in waiting if message is not None]
-        _print(json.dumps({"waiting": messages, "unreadable": [str(path) for path in unreadable]}, indent=2))
-        return 0
-    for path, message in waiting:
-        if message is not None:
-            since = datetime.fromtimestamp(int(path.name.split("-")[0]) / 1e9, UTC).isoformat(" ", "seconds")
-            name = f"{message.workflow_name} {message.workflow_version}"
-            _print(
-                f"{since}  {name}  task {message.task_name}  run {message.dag_run_id}  key {message.idempotency_key}"
-            )
+    waiting: list[tuple[Path, bytes]] = []
+    unreadable: list[Path] = []
+    for path in spool.paths():
+        try:
+            waiting.append((path, read_message(path)))
+        except MessageFormatError:
+            if path.is_symlink() or path.exists():  # else it was published in this moment
+                unreadable.append(path)
+    aside = spool.paths_aside()
+    if as_json:
+        messages = [json.loads(body) for _, body in waiting]
+        paths = {"unreadable": [str(path) for path in unreadable], "aside": [str(path) for path in aside]}
+        click.echo(json.dumps({"waiting": messages, **paths}, indent=2))
+        return
+    if waiting:
+        headings = ("SINCE (UTC)", "WORKFLOW", "TASK", "RUN", "RECIPE RUN", "KEY", "REASON")
+        click.echo(table(headings, [_row(path, FailureMessage.from_json(body)) for path, body in waiting]))
     for path in unreadable:
-        _print(f"no failure message, set aside: {path}")
-    _print(f"{sum(message is not None for _, message in waiting)} waiting in {spool.folder}")
-    return 0
+        click.echo(f"not a failure message: {path}")
+    for path in aside:
+        click.echo(f"set aside: {path}")
+    click.echo(f"{len(waiting)} waiting in {spool.folder}")
 
 
-def run_resend(_arguments: argparse.Namespace) -> int:
-    """Send what waits."""
+@messages_commands.command("resend", epilog=EPILOG)
+def resend_command() -> int:
+    """Publish the messages that wait in the spool, oldest first.
+
+    Meant for a timer: otherwise they wait for the next failure after the broker was away.
+    """
     spool = Spool(spool_folder(os.environ))
-    settings = bus_settings(os.environ)
-    delivery = send_waiting(settings, spool, seconds=deadline_seconds(os.environ))
-    left = len(spool.paths())
-    _print(f"{delivery.sent} sent, {left} waiting in {spool.folder}")
+    delivery = publish_waiting(bus_settings(os.environ), spool, seconds=deadline_seconds(os.environ))
+    click.echo(f"{delivery.published} published, {len(spool.paths())} waiting in {spool.folder}")
     if delivery.fault is not None:
         raise delivery.fault
-    return 0
+    return 1 if delivery.refusals else 0
+
+
+def _row(path: Path, message: FailureMessage) -> tuple[str, ...]:
+    # A file that somebody has copied into the spool may have any name.
+    since = message.time or datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+    return (
+        str(since)[:19].replace("T", " "),
+        f"{message.workflow_name} {message.workflow_version}",
+        _cell(message.task_name),
+        _cell(message.dag_run_id),
+        _cell(message.recipe_run_id),
+        _cell(message.idempotency_key),
+        _cell(message.reason),
+    )
+
+
+def _cell(value: object) -> str:
+    text = " ".join(str(value).split())  # one line
+    return "-" if value is None else text if len(text) <= 80 else f"{text[:79]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _test_steps(settings: BusSettings, seconds: float) -> Iterator[tuple[str, str | None]]:
     """Yield each step's name with None before it, and with what was found after it."""
-    yield "address", f"{look_up(settings, seconds)} answers"
+    yield "address", f"{answering_address(settings, seconds)} answers"
     with BusConnection(settings, seconds) as bus:
         yield "login", None
         bus.open()
@@ -129,35 +159,24 @@ def _test_steps(settings: BusSettings, seconds: float) -> Iterator[tuple[str, st
         yield "route", None
         yield "route", f"{ROUTING_KEY} {bus.ensure_route()}"
         yield "confirm", None
-        key = str(uuid.uuid4())
-        bus.publish(_test_message(key).to_json())
-        yield "confirm", f"the broker has the test message in a queue (key {key})"
+        message = _test_message()
+        bus.publish(message.to_json())
+        yield "confirm", f"the broker has the test message in a queue (key {message.idempotency_key})"
 
 
-def _test_message(key: str) -> FailureMessage:
+def _test_message() -> FailureMessage:
     return FailureMessage(
         workflow_name=TEST_NAME,
         workflow_version=TEST_NAME,
         task_name=TEST_NAME,
         dag_run_id=TEST_NAME,
         log_url=None,
-        recipe_run_id=None,
-        try_number=None,
         reason="This is a test, sent by 'dkist-airflow-node messages test'. Nothing has failed.",
-        idempotency_key=key,
+        idempotency_key=str(uuid.uuid4()),
+        host=socket.gethostname(),
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 
 
-def _message(path: Path) -> FailureMessage | None:
-    try:
-        return FailureMessage.from_json(path.read_bytes())
-    except (OSError, MessageFormatError):  # sent in this moment, or not a message
-        return None
-
-
 def _say(step: str, words: str) -> None:
-    _print(f"{step:9} {words}")
-
-
-def _print(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  # the command's output
+    click.echo(f"{step:9} {words}")

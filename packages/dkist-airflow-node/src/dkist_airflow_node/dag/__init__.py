@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dkist_airflow_node.dag.file import Lock, render_dag_file, task_script
+from dkist_airflow_node.dag.data import Lock
+from dkist_airflow_node.dag.file import render_dag_file, task_script
 
 __all__ = [
     "Lock",

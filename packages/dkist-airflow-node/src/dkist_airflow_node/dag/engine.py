@@ -6,8 +6,10 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from dkist_airflow_node.dag.file import dag_data, render_dag_file, task_script
+from dkist_airflow_node.dag.data import dag_data
+from dkist_airflow_node.dag.file import render_dag_file
 from dkist_airflow_node.errors import AirflowNotInstalledError
+from dkist_airflow_node.worker import runner_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,34 +20,32 @@ if TYPE_CHECKING:
 
 
 def load(workflow: Workflow) -> DAG:
-    """
-    Return the workflow as an Airflow DAG, equal to the one in its exported file.
+    """Return the workflow as an Airflow DAG, equal to the one in its exported file.
 
     Raises
     ------
     AirflowNotInstalledError
         Airflow cannot be imported.
     AirflowNodeError, WorkflowError
-        As `dkist_airflow_node.dag.file.dag_data`.
+        As `dkist_airflow_node.dag.data.dag_data`.
     """
     try:
         from dkist_airflow_node.dag.body import make_dag  # everything else works without Airflow
     except ModuleNotFoundError as error:
         raise AirflowNotInstalledError from error
     data = dag_data(workflow)
-    return make_dag(data.workflow, data.tasks, task_script())
+    return make_dag(data.workflow, data.tasks, runner_text())
 
 
 def export(workflow: Workflow, folder: Path) -> Path:
-    """
-    Write the workflow's DAG file without locks; return its path, ``<dag_id>.py`` in the folder.
+    """Write the workflow's DAG file without locks; return its path, ``<dag_id>.py`` in the folder.
 
     A reader sees the file that was there or the new one, never half of it.
 
     Raises
     ------
     AirflowNodeError, WorkflowError
-        As `dkist_airflow_node.dag.file.dag_data`; nothing is written.
+        As `dkist_airflow_node.dag.data.dag_data`; nothing is written.
     OSError
         The folder cannot be made or written to.
     """

@@ -1,4 +1,4 @@
-"""The message bus: one connection to its broker."""
+"""The message bus: a connection to its broker."""
 
 from __future__ import annotations
 
@@ -9,38 +9,36 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from dkist_airflow_node.messages.message import MessageError
-from dkist_airflow_node.messages.settings import BusSettings, BusSettingsError
+from dkist_airflow_node.errors import BusSettingsError, BusUnreachableError, NotAcceptedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from dkist_airflow_node.messages.settings import BusSettings
+
 EXCHANGE = "master.direct.x"
 ROUTING_KEY = "recipe.run.failure.m"
 QUEUE = "recipe.run.failure.q"
+
 NOT_FOUND = 404
+"""AMQP: no such exchange or queue."""
 
-
-class BusUnreachableError(MessageError, ConnectionError):
-    """There is no connection, or no answer on it: the next attempt would take as long."""
-
-
-class NotAcceptedError(MessageError):
-    """The broker answers, and does not take the message."""
+PRECONDITION_FAILED = 406
+"""AMQP: RabbitMQ's answer to a message that is longer than its ``max_message_size``."""
 
 
 class BusConnection:
-    """One connection to the broker, and what may be done on it.
+    """A connection to the broker.
 
-    pika's own timeouts are set, but do not cover every wait (name look-up, an answer that never comes): whoever needs a
-    deadline runs this in a thread and leaves it (`dkist_airflow_node.messages.outbox`).
+    pika's own timeouts are set, but do not cover every wait (name look-up, an answer that never comes): a caller that
+    needs a deadline runs this in a thread and abandons it (`dkist_airflow_node.messages.outbox`).
 
     Parameters
     ----------
-    settings
+    settings : BusSettings
         Where the broker is.
-    seconds
+    seconds : float
         How long a step of connecting may take, and how long the broker may block the connection.
     """
 
@@ -59,12 +57,12 @@ class BusConnection:
     ) -> None:
         """Close, if open."""
         if self._connection is not None:
-            with quiet_pika(), suppress(Exception):  # it may be broken, and everything that matters is confirmed
+            with quiet_pika(), suppress(Exception):  # it may be broken, and what matters is confirmed
                 self._connection.close()
 
     @property
     def is_open(self) -> bool:
-        """Whether `open` has done its work."""
+        """Whether `open` has succeeded."""
         return self._channel is not None
 
     def open(self) -> None:
@@ -73,11 +71,11 @@ class BusConnection:
         Raises
         ------
         BusSettingsError
-            The file of certificates cannot be used.
+            The file of certificates cannot be read.
         BusUnreachableError
-            Nobody listens, or nobody answers, or the login is refused.
+            The broker is not there, does not answer, or refuses the login.
         """
-        import pika  # this module is imported by every DAG file's callback
+        import pika  # every callback imports this module
 
         settings = self._settings
         parameters = pika.ConnectionParameters(
@@ -87,7 +85,7 @@ class BusConnection:
             ssl_options=_tls(settings, pika),
             socket_timeout=self._seconds,
             stack_timeout=self._seconds,
-            blocked_connection_timeout=self._seconds / 2,  # in time to be told as what it is
+            blocked_connection_timeout=self._seconds / 2,  # before the deadline, so that the error names the cause
             connection_attempts=1,
             client_properties={"connection_name": "dkist-airflow-node"},
         )
@@ -96,57 +94,68 @@ class BusConnection:
             self._open_channel()
 
     def ensure_exchange(self) -> str:
-        """Make the exchange where there is none; one that exists is used as it is. Return what was found, in words."""
+        """Create the exchange if it is missing, and use it as it is if it exists; return what was done, in words."""
         return self._ensure(
             "exchange",
             look=lambda channel: channel.exchange_declare(EXCHANGE, passive=True),
-            make=lambda channel: channel.exchange_declare(EXCHANGE, exchange_type="direct", durable=True),
+            create=lambda channel: channel.exchange_declare(EXCHANGE, exchange_type="direct", durable=True),
         )
 
     def ensure_queue(self) -> str:
-        """Make the queue where there is none; one that exists is used as it is. Return what was found, in words."""
+        """Create the queue if it is missing, and use it as it is if it exists; return what was done, in words."""
         return self._ensure(
             "queue",
             look=lambda channel: channel.queue_declare(QUEUE, passive=True),
-            make=lambda channel: channel.queue_declare(QUEUE, durable=True),
+            create=lambda channel: channel.queue_declare(QUEUE, durable=True),
         )
 
     def ensure_route(self) -> str:
-        """Bind the queue to the exchange. Return what was found, in words."""
-        fault = self._try(lambda channel: channel.queue_bind(QUEUE, EXCHANGE, routing_key=ROUTING_KEY))
-        # Somebody else may have bound it for us: the message itself will tell.
-        return "bound" if fault is None else f"not bound by this user ({fault})"
+        """Bind the queue to the exchange; return what was done, in words."""
+        refusal = self._try(lambda channel: channel.queue_bind(QUEUE, EXCHANGE, routing_key=ROUTING_KEY))
+        # An administrator may have bound it: publishing will show.
+        return "bound" if refusal is None else f"not bound by this user ({refusal})"
 
     def publish(self, body: bytes) -> None:
-        """Publish a message and wait for the broker's word that it is in a queue.
+        """Publish a message and wait until the broker confirms that it is in a queue.
+
+        Parameters
+        ----------
+        body : bytes
+            The message.
 
         Raises
         ------
         NotAcceptedError
-            It was returned as unroutable, refused, or the broker closed the channel on it.
+            The broker returned the message, refused it, or closed the channel because of it. Another message may be
+            published afterwards.
         BusUnreachableError
             The connection was lost or blocked.
         """
         import pika
+        from pika.exceptions import ChannelClosedByBroker
 
         properties = pika.BasicProperties(
             content_type="application/json", content_encoding="utf-8", delivery_mode=pika.DeliveryMode.Persistent
         )
         with quiet_pika(), _faults(self._settings):
-            self._channel.basic_publish(EXCHANGE, ROUTING_KEY, body, properties, mandatory=True)
+            try:
+                self._channel.basic_publish(EXCHANGE, ROUTING_KEY, body, properties, mandatory=True)
+            except ChannelClosedByBroker:
+                self._open_channel()
+                raise
 
-    def _ensure(self, kind: str, *, look: Any, make: Any) -> str:
-        fault = self._try(look)
-        if fault is None:
+    def _ensure(self, kind: str, *, look: Any, create: Any) -> str:
+        refusal = self._try(look)
+        if refusal is None:
             return "exists"
-        if fault.code == NOT_FOUND:
-            fault = self._try(make)
-            if fault is None:
-                return "made"
-        return f"{kind} could not be made by this user ({fault})"
+        if refusal.code == NOT_FOUND:
+            refusal = self._try(create)
+            if refusal is None:
+                return "created"
+        return f"{kind} cannot be created by this user ({refusal})"
 
     def _try(self, step: Any) -> _Refusal | None:
-        """Do a step of preparation; a refusal, which closes the channel, is an answer and no error."""
+        """Do a step of preparation; return the broker's refusal, if any, which closes the channel."""
         from pika.exceptions import ChannelClosedByBroker
 
         with quiet_pika(), _faults(self._settings):
@@ -171,19 +180,31 @@ class _Refusal:
         return f"{self.code} {self.text}"
 
 
-def look_up(settings: BusSettings, seconds: float) -> str:
-    """Open a TCP connection to the broker and close it. Return the address that answered.
+def answering_address(settings: BusSettings, seconds: float) -> str:
+    """Open a TCP connection to the broker, close it, and return the address that answered.
+
+    Parameters
+    ----------
+    settings : BusSettings
+        Where the broker is.
+    seconds : float
+        How long it may take.
+
+    Returns
+    -------
+    str
+        An IP address.
 
     Raises
     ------
     BusUnreachableError
-        The name is not known, or nobody answers.
+        The name is not known, or the broker does not answer.
     """
     try:
         with socket.create_connection((settings.host, settings.port), timeout=seconds) as connection:
             return str(connection.getpeername()[0])
     except (OSError, UnicodeError) as error:
-        raise BusUnreachableError(f"broker {settings.address}: {describe(error)}") from None
+        raise BusUnreachableError(settings.address, describe(error)) from None
 
 
 def _tls(settings: BusSettings, pika: Any) -> Any:
@@ -192,40 +213,40 @@ def _tls(settings: BusSettings, pika: Any) -> Any:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
-        raise BusSettingsError(
-            f"DKIST_MESSAGE_CA_FILE names {settings.ca_file!r}, which is no readable file of certificates: {error}"
-        ) from error
+        problem = f"names {settings.ca_file!r}, which cannot be read as a file of certificates (PEM): {error}"
+        raise BusSettingsError("DKIST_MESSAGE_CA_FILE", problem) from error
     return pika.SSLOptions(context, settings.host)
 
 
 @contextmanager
 def _faults(settings: BusSettings) -> Iterator[None]:
-    """Turn what pika raises into this module's errors, unchained: neither text nor cause may hold a password."""
+    """Raise our errors for pika's, unchained: neither text nor cause may hold a password."""
     from pika import exceptions
 
-    broker = f"broker {settings.address}"
+    broker = settings.address
     try:
         yield
     except exceptions.UnroutableError:
-        raise NotAcceptedError(
-            f"{broker}: no queue is bound to exchange {EXCHANGE!r} for routing key {ROUTING_KEY!r}"
-        ) from None
+        cause = f"no queue is bound to exchange {EXCHANGE!r} for routing key {ROUTING_KEY!r}"
+        raise NotAcceptedError(broker, cause) from None
     except exceptions.NackError:
-        raise NotAcceptedError(f"{broker}: refused by a queue (nack), which may be full") from None
+        raise NotAcceptedError(broker, "refused by a queue (nack), which may be full") from None
+    except exceptions.ChannelClosedByBroker as error:
+        is_fault_of_message = error.reply_code == PRECONDITION_FAILED
+        raise NotAcceptedError(broker, describe(error), is_fault_of_message=is_fault_of_message) from None
     except exceptions.AMQPChannelError as error:
-        raise NotAcceptedError(f"{broker}: {describe(error)}") from None
+        raise NotAcceptedError(broker, describe(error)) from None
     except exceptions.ConnectionBlockedTimeout:
-        raise BusUnreachableError(f"{broker}: blocks publishers (an alarm for memory or disk space)") from None
+        raise BusUnreachableError(broker, "blocks publishers (an alarm for memory or disk space)") from None
     except (exceptions.ProbableAuthenticationError, exceptions.AuthenticationError):
-        raise BusUnreachableError(
-            f"{broker}: refuses the login of user {settings.username!r}; see ISB_USERNAME and ISB_PASSWORD"
-        ) from None
+        cause = f"refuses the login of user {settings.username!r}; check ISB_USERNAME and ISB_PASSWORD"
+        raise BusUnreachableError(broker, cause) from None
     except Exception as error:  # pika lets errors of sockets, of TLS and of its own parser through
-        raise BusUnreachableError(f"{broker}: {describe(error)}") from None
+        raise BusUnreachableError(broker, describe(error)) from None
 
 
 def describe(error: BaseException) -> str:
-    """Return the innermost cause in words: pika nests, and some of its errors have no text."""
+    """Return the innermost cause in words: pika nests its errors, and some have no text."""
     inner = getattr(error, "exception", None) or next((arg for arg in error.args if isinstance(arg, Exception)), None)
     if isinstance(inner, BaseException):
         return describe(inner)
@@ -234,7 +255,7 @@ def describe(error: BaseException) -> str:
 
 @contextmanager
 def quiet_pika() -> Iterator[None]:
-    """Keep pika's log out of Airflow's: two dozen lines and a traceback for a broker that is away."""
+    """Keep pika out of Airflow's log, where it writes two dozen lines and a traceback for a broker that is away."""
     log = logging.getLogger("pika")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""Work that can hang, watched from outside."""
+"""Work that may hang, in a thread with a deadline."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ T = TypeVar("T")
 
 
 class Watched(Generic[T]):
-    """Iterate over what `work` yields, in a thread that is left behind when it does not get on.
+    """Iterate over what `work` yields, in a thread that is abandoned at its deadline.
 
-    A daemon thread is the one thing that can be left in the middle of a name look-up, which no timeout reaches: it
-    holds up neither the caller nor the end of the process. A child process could be killed, but costs an interpreter
-    and pika's import each time, in the five seconds that Airflow gives; a signal belongs to the main thread, where
-    Airflow has its own.
+    A name look-up has no timeout. A daemon thread can be abandoned in the middle of one: it delays neither the caller
+    nor the end of the process. A child process could be killed, but costs an interpreter and pika's import each time,
+    within the five seconds that Airflow gives. Signals belong to the main thread, where Airflow has its own handlers.
 
     Parameters
     ----------
-    work
+    work : Iterator[T]
         Does something between two items.
-    seconds
+    seconds : float
         How long each item may take.
-    total_seconds
-        How long all of them may take.
+    total_seconds : float
+        How long all items may take.
 
     Raises
     ------
     TimeoutError
-        The next item does not come in time; what `work` raises is raised too.
+        The next item did not come in time. What `work` raises is raised too.
     """
 
     def __init__(self, work: Iterator[T], *, seconds: float, total_seconds: float = math.inf) -> None:
@@ -50,7 +49,7 @@ class Watched(Generic[T]):
             try:
                 event = self._events.get(timeout=max(0.0, min(self._seconds, self._end - time.monotonic())))
             except queue.Empty:
-                raise TimeoutError from None
+                raise TimeoutError("no result in time") from None
             if isinstance(event, StopIteration):
                 return
             if isinstance(event, Exception):
@@ -58,14 +57,14 @@ class Watched(Generic[T]):
             yield event[0]
 
     def join(self, seconds: float) -> None:
-        """Give the thread time to take its leave."""
+        """Wait for the end of the thread, within its deadline."""
         self._thread.join(max(0.0, min(seconds, self._end - time.monotonic())))
 
     def _run(self) -> None:
         try:
             for item in self._work:
                 self._events.put((item,))
-        except Exception as error:  # raised again where it is waited for
+        except Exception as error:  # raised again in the waiting thread
             self._events.put(error)
         else:
             self._events.put(StopIteration())

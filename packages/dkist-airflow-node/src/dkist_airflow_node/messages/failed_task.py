@@ -1,13 +1,14 @@
-"""What an Airflow callback context says of a failed task. Nothing here calls Airflow, and nothing is taken for granted.
+"""The facts of a failed task in the context of an Airflow callback. Nothing here calls Airflow.
 
-On a worker the context is full and has the exception; in the dag-processor it has less, and a callback of the DAG names
-one task of the run. Each fact that is missing becomes None.
+On a worker the context is complete and has the exception. In the dag-processor it has less, and the DAG's callback
+names one task of the run. A fact that is missing becomes None.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,16 +16,16 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from dkist_airflow_node.messages.message import FailureMessage
+from dkist_airflow_node.messages.message import FailureMessage, Source
 
 KEY_NAMESPACE = uuid.UUID("0f4f8a67-0a3e-5c0f-9a55-0d6c1d3c1f5e")
 MAXIMUM_TEXT = 1000
-"""Longest text of a message, in characters: an exception's text may be a whole log."""
+"""Longest text in a message, in characters: an exception's text may be a whole log."""
 
-INNOCENT = frozenset({"success", "upstream_failed", "removed"})
-"""States of the task that Airflow before 3.2 may name: the last one of the run, whatever became of it."""
+NOT_FAILED = frozenset({"success", "upstream_failed", "removed"})
+"""States that the named task may be in before Airflow 3.2, which names the last task of the run."""
 
-NO_EXCEPTION = "no exception is known: the task was ended from outside, or its worker was lost"
+NO_EXCEPTION = "no exception is known: the task was stopped from outside, or its worker was lost"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class FailedTask:
     """Airflow's run id."""
 
     run_after: str | None
-    """When the run was made, to the microsecond: tells a run from another of the same id, made after it was deleted."""
+    """When the run was created, to the microsecond: a run may be deleted and another one created with the same id."""
 
     clear_number: int | None
     """How often tasks of the run had been cleared when the task failed."""
@@ -47,7 +48,7 @@ class FailedTask:
     """Airflow's task id; None where only the run is known."""
 
     map_index: int
-    """Which of the instances of a mapped task; -1 for any other task."""
+    """Index of the instance of a mapped task; -1 for any other task."""
 
     try_number: int | None
     """The attempt that failed."""
@@ -59,24 +60,38 @@ class FailedTask:
     """The parameter of the run."""
 
     reason: str | None
-    """What is known of the cause."""
+    """Type and text of the exception, or what else is known of the cause."""
+
+    source: Source
+    """The process that runs the callback."""
 
     @property
     def label(self) -> str:
-        """The task, as Airflow spells it where it tells states."""
+        """The task's name in Airflow's answer to a question for states."""
         return f"{self.task_id}_{self.map_index}" if self.map_index >= 0 else self.task_id or ""
 
     @property
     def idempotency_key(self) -> str:
-        """The same for one failure, whichever callback tells it; different after the run is cleared.
+        """The same for one failure, whichever callback reports it; different after the run is cleared.
 
-        Only facts that *every* callback knows take part: the callback of the DAG knows no attempt numbers.
+        It is made of facts that *every* callback knows; the DAG's callback knows no attempt numbers.
         """
         identity = [self.dag_id, self.run_id, self.run_after, self.clear_number, self.task_id, self.map_index]
         return str(uuid.uuid5(KEY_NAMESPACE, json.dumps(identity)))
 
     def message(self, *, workflow_name: str, workflow_version: str) -> FailureMessage:
-        """Return the message that tells of this failure."""
+        """Return a message that reports this failure, from this host and now.
+
+        Parameters
+        ----------
+        workflow_name, workflow_version : str
+            The workflow that the DAG was exported from.
+
+        Returns
+        -------
+        FailureMessage
+            The message.
+        """
         return FailureMessage(
             workflow_name=_text(workflow_name) or "",
             workflow_version=_text(workflow_version) or "",
@@ -87,21 +102,24 @@ class FailedTask:
             try_number=self.try_number,
             reason=self.reason,
             idempotency_key=self.idempotency_key,
+            source=self.source,
+            host=_text(socket.gethostname()),
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
 
 def is_dag_callback(context: Mapping[str, Any]) -> bool:
-    """Tell a callback of the DAG, which speaks for the whole run, from one of a task."""
+    """Return whether the callback is the DAG's, which reports the whole run."""
     return "reason" in context
 
 
 def is_worker_callback(context: Mapping[str, Any]) -> bool:
-    """Tell whether the callback runs in the process of the task itself."""
+    """Return whether the callback runs in the task's own process."""
     return "exception" in context
 
 
 def named_task(context: Mapping[str, Any]) -> FailedTask:
-    """Return the task that a callback's context names."""
+    """Return the task that the context of a callback names."""
     instance = context.get("ti") or context.get("task_instance")
     run = context.get("dag_run")
     map_index = _whole_number(_attribute(instance, "map_index"))
@@ -116,18 +134,24 @@ def named_task(context: Mapping[str, Any]) -> FailedTask:
         log_url=_text(_attribute(instance, "log_url")),
         recipe_run_id=_recipe_run_id(context.get("params"), _attribute(run, "conf")),
         reason=_reason(context),
+        source=Source.WORKER if is_worker_callback(context) else Source.DAG_PROCESSOR,
     )
 
 
 def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[FailedTask]:
-    """Return every failed task of the run, the one the context names first.
+    """Return every failed task of a run.
 
     Parameters
     ----------
-    context
-        Of a callback of the DAG.
-    states
+    context : Mapping[str, Any]
+        The context of the DAG's callback.
+    states : Mapping[str, Any]
         Airflow's state of each task of the run, by task id (``{task_id}_{map_index}`` where the task is mapped).
+
+    Returns
+    -------
+    list[FailedTask]
+        The task that the context names comes first.
     """
     named = named_task(context)
     known = set(_attribute(context.get("dag"), "task_ids") or ())
@@ -138,20 +162,20 @@ def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[
             log_url = _log_url(named, task_id, map_index)
             others.append(replace(named, task_id=task_id, map_index=map_index, try_number=None, log_url=log_url))
     state = states.get(named.label)
-    if named.task_id is None or str(getattr(state, "value", state)) in INNOCENT:
+    if named.task_id is None or str(getattr(state, "value", state)) in NOT_FAILED:
         return others or [whole_run(named)]
     return [named, *others]
 
 
 def whole_run(named: FailedTask) -> FailedTask:
-    """Return the failure of a run with no task to blame."""
+    """Return the failure of a run of which no failed task is known."""
     return replace(named, task_id=None, map_index=-1, try_number=None, log_url=None)
 
 
-def clearings(context: Mapping[str, Any]) -> int:
-    """Return how many attempts of a task were made before it was cleared, on a worker; 0 if it never was.
+def attempts_before_clearing(context: Mapping[str, Any]) -> int:
+    """Return how many attempts of a task were made before it was cleared, on a worker; 0 if it never was cleared.
 
-    Airflow adds them to the attempts that are allowed.
+    Airflow adds them to the attempts that it allows.
     """
     allowed = _whole_number(_attribute(context.get("ti"), "max_tries"))
     retries = _whole_number(_attribute(context.get("task"), "retries"))
@@ -166,7 +190,7 @@ def _unmapped(label: str, known: set[str]) -> tuple[str, int]:
 
 
 def _log_url(named: FailedTask, task_id: str, map_index: int) -> str | None:
-    """Return the address of another task's log, which differs from the named one's after the run."""
+    """Return the address of another task's log: up to the run it is the same as the named task's."""
     base, tasks, _ = (named.log_url or "").partition("/tasks/")
     if not tasks:
         return None
@@ -184,15 +208,15 @@ def _reason(context: Mapping[str, Any]) -> str | None:
 
 
 def _attribute(thing: Any, name: str) -> Any:
-    """Return an attribute, or None: some of Airflow's are properties that may raise."""
+    """Return an attribute, or None: some attributes of Airflow's objects are properties that may raise."""
     try:
         return getattr(thing, name, None)
-    except Exception:  # whatever it is, the fact is not to be had
+    except Exception:  # whatever it is, the fact is not known
         return None
 
 
 def _text(value: Any) -> str | None:
-    """Return text of bounded length that every JSON reader takes (no lone surrogates)."""
+    """Return text of bounded length that every JSON reader accepts (no lone surrogates)."""
     if value is None:
         return None
     text = str(value).encode("utf-8", "backslashreplace").decode()
@@ -204,7 +228,7 @@ def _whole_number(value: Any) -> int | None:
 
 
 def _moment(value: Any) -> str | None:
-    """Return a time in one spelling: worker and dag-processor may hold it in different time zones."""
+    """Return a time as text in UTC: worker and dag-processor may hold it in different time zones."""
     if not isinstance(value, datetime):
         return _text(value)
     return value.astimezone(UTC).isoformat(timespec="microseconds")

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
+from enum import StrEnum
 
-from dkist_airflow_node.errors import AirflowNodeError
+from dkist_airflow_node.errors import MessageFormatError
 
 MAXIMUM_BYTES = 64 * 1024
-"""Longest body that is taken from a file; a message made here has two thirds of it at most."""
+"""Longest body that is read from a file; a message made here has at most two thirds of it."""
 
 
-class MessageError(AirflowNodeError):
-    """A failure message could not be read, kept or sent."""
+class Source(StrEnum):
+    """Which process reports a failure."""
 
+    WORKER = "worker"
+    """The task's own process: it knows the error."""
 
-class MessageFormatError(MessageError, ValueError):
-    """Bytes are not a failure message."""
+    DAG_PROCESSOR = "dag-processor"
+    """Airflow's dag-processor: it knows that the task has failed, and rarely why."""
 
 
 @dataclass(frozen=True)
@@ -26,85 +30,95 @@ class FailureMessage:
 
     Notes
     -----
-    The names of the JSON members are those of the fields in camel case; they are a contract with the programs that read
-    the queue.
+    The fields are the members of the message, their names in camel case: a contract with the programs that read the
+    queue. A member may be added here, with a default; then readers still take the messages of older versions.
     """
 
     workflow_name: str
-    """``{process_category}_{process_name}``."""
+    """Name of the workflow, `{process_category}_{process_name}`."""
 
     workflow_version: str
     """Version of the instrument package."""
 
     task_name: str | None
-    """Airflow's task id; None where Airflow names none (the run as a whole has failed)."""
+    """The task that failed; `null` in the rare case that a run fails and no task is known to have failed."""
 
     dag_run_id: str | None
     """Airflow's run id."""
 
     log_url: str | None
-    """Page of the task's log."""
+    """Page of the task's log, or `null`."""
 
-    recipe_run_id: int | None
-    """The recipe run that was asked for."""
+    recipe_run_id: int | None = None
+    """The recipe run, or `null` if it is not known."""
 
-    try_number: int | None
-    """The attempt that failed; None where Airflow does not say."""
+    try_number: int | None = None
+    """The attempt that failed; `null` where only the DAG's callback reports the task."""
 
-    reason: str | None
-    """Text of the exception, or Airflow's word for the end of the run."""
+    reason: str | None = None
+    """Type and text of the exception, or Airflow's word for the end of the run: `task_failure`, `timed_out`."""
 
-    idempotency_key: str
-    """The same in every message about one failure."""
+    idempotency_key: str | None = None
+    """**The same in every message about one failure**, different after the run is cleared."""
 
     conversation_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    """Different in every message, also about one failure."""
+    """Different in every message."""
+
+    source: str | None = None
+    """Who reports the failure: `worker` (which knows the error) or `dag-processor`; others may follow."""
+
+    host: str | None = None
+    """The host that reports the failure."""
+
+    time: str | None = None
+    """When the message was made: UTC, ISO 8601."""
 
     def to_json(self) -> bytes:
         """Return the body of the message."""
-        body = {
-            "workflowName": self.workflow_name,
-            "workflowVersion": self.workflow_version,
-            "taskName": self.task_name,
-            "dagRunId": self.dag_run_id,
-            "logUrl": self.log_url,
-            "recipeRunId": self.recipe_run_id,
-            "tryNumber": self.try_number,
-            "reason": self.reason,
-            "idempotencyKey": self.idempotency_key,
-            "conversationId": self.conversation_id,
-        }
-        return json.dumps(body, ensure_ascii=False).encode()
+        return json.dumps({name: getattr(self, key) for key, name in MEMBERS.items()}, ensure_ascii=False).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> FailureMessage:
-        """Return the message that `body` is.
+        """Return the message that a body holds; members that this version does not know are left out.
+
+        Parameters
+        ----------
+        body : bytes
+            A message of this version, an older one or a newer one.
+
+        Returns
+        -------
+        FailureMessage
+            The message. Members that it does not have get their defaults.
 
         Raises
         ------
         MessageFormatError
-            It is something else: cut off, not JSON, or without a member that every message has.
+            The body is too long, cut off or not JSON, or lacks a member that every message has.
         """
         if len(body) > MAXIMUM_BYTES:
-            raise MessageFormatError(f"{len(body)} bytes are more than a failure message has ({MAXIMUM_BYTES})")
+            raise MessageFormatError(f"longer than a failure message may be ({MAXIMUM_BYTES} bytes)")
         try:
             members = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise MessageFormatError(f"not JSON: {error}") from error
         if not isinstance(members, dict):
             raise MessageFormatError("not a JSON object")
-        try:
-            return cls(
-                workflow_name=members["workflowName"],
-                workflow_version=members["workflowVersion"],
-                task_name=members["taskName"],
-                dag_run_id=members["dagRunId"],
-                log_url=members["logUrl"],
-                recipe_run_id=members["recipeRunId"],
-                try_number=members["tryNumber"],
-                reason=members["reason"],
-                idempotency_key=members["idempotencyKey"],
-                conversation_id=members["conversationId"],
-            )
-        except KeyError as error:
-            raise MessageFormatError(f"no member {error}") from error
+        if missing := [name for name in REQUIRED_MEMBERS if name not in members]:
+            raise MessageFormatError(f"member {missing[0]!r} is missing")
+        return cls(**{key: members[name] for key, name in MEMBERS.items() if name in members})
+
+
+def _camel_case(name: str) -> str:
+    return re.sub("_([a-z])", lambda letter: letter[1].upper(), name)
+
+
+MEMBERS = {field.name: _camel_case(field.name) for field in fields(FailureMessage)}
+"""The name of each field's member."""
+
+REQUIRED_MEMBERS = tuple(
+    MEMBERS[field.name]
+    for field in fields(FailureMessage)
+    if field.default is MISSING and field.default_factory is MISSING
+)
+"""The members that make a JSON object a failure message: every version has them."""

@@ -1,4 +1,4 @@
-"""Sending what waits in the spool, within a deadline that no broker, network or resolver can stretch."""
+"""Publishing what waits in the spool, within a deadline that no broker, network or resolver can stretch."""
 
 from __future__ import annotations
 
@@ -8,44 +8,73 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dkist_airflow_node.messages.bus import BusConnection, BusUnreachableError
+from dkist_airflow_node.errors import BusUnreachableError, MessageError, NotAcceptedError
+from dkist_airflow_node.messages.bus import BusConnection
 from dkist_airflow_node.messages.deadline import Watched
-from dkist_airflow_node.messages.message import MessageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from dkist_airflow_node.messages.settings import BusSettings
-    from dkist_airflow_node.messages.spool import Spool, Waiting
+    from dkist_airflow_node.messages.spool import Claim, Spool
 
 PAUSE_SECONDS = 30
-"""After a failed connection, for how long callbacks only spool."""
+"""How long callbacks only spool after a failed connection."""
 
-LEAVE_SECONDS = 0.5
-"""How long a connection may take to close properly, when everything is sent."""
+CLOSE_SECONDS = 0.5
+"""How long a connection may take to close when everything is published."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A message that the broker has answered."""
+
+    message: Path | bytes
+    """Its file in the spool; its body if it was not spooled."""
+
+    refusal: NotAcceptedError | None = None
+    """Why the broker will never accept it; None if it is published."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of an attempt to send."""
+    """The result of an attempt to publish."""
 
-    sent: int
-    """Messages that the broker has confirmed."""
+    settled: tuple[Settled, ...]
+    """The messages that the broker has answered, in their order."""
 
     fault: MessageError | None
-    """Why the others were not sent."""
+    """Why others were not published."""
+
+    @property
+    def published(self) -> int:
+        """How many messages are published."""
+        return sum(settled.refusal is None for settled in self.settled)
+
+    @property
+    def refusals(self) -> dict[Path | bytes, NotAcceptedError]:
+        """The messages that the broker will never accept."""
+        return {settled.message: settled.refusal for settled in self.settled if settled.refusal is not None}
 
 
 class Pause:
-    """The time after a failed connection in which no other is tried: a file in the spool for each address."""
+    """The time after a failed connection in which callbacks do not connect.
+
+    Parameters
+    ----------
+    folder : Path
+        The spool: it holds a file for each address that did not answer.
+    settings : BusSettings
+        The broker.
+    """
 
     def __init__(self, folder: Path, settings: BusSettings) -> None:
         digest = hashlib.sha256(settings.address.encode("utf-8", "backslashreplace")).hexdigest()[:16]
         self._marker = folder / f"{digest}.pause"
 
     def remaining_seconds(self) -> float:
-        """Return for how long to wait yet; 0 for not at all."""
+        """Return how long the pause still lasts; 0 if there is none."""
         try:
             age = time.time() - self._marker.stat().st_mtime
         except OSError:
@@ -54,98 +83,107 @@ class Pause:
         return PAUSE_SECONDS - age if 0 <= age < PAUSE_SECONDS else 0
 
     def begin(self) -> None:
-        """Note a failed connection."""
+        """Start the pause: a connection has failed."""
         try:
             self._marker.touch(mode=0o600)
         except OSError:
-            return  # no spool, so nothing waits that a pause could keep from being sent
+            return  # without a spool nothing waits, so there is nothing to pause
 
     def end(self) -> None:
-        """Note a connection that came about."""
+        """End the pause: a connection has succeeded."""
         self._marker.unlink(missing_ok=True)
 
 
-def send_waiting(
+def publish_waiting(
     settings: BusSettings,
     spool: Spool | None,
     *,
     seconds: float,
     total_seconds: float = math.inf,
-    extra: Sequence[bytes] = (),
+    unspooled: Sequence[bytes] = (),
 ) -> Delivery:
-    """Send the messages that wait, oldest first, and delete each when the broker has confirmed it.
+    """Publish the messages that wait, oldest first, and delete each when the broker has confirmed it.
+
+    A message that the broker will never accept is set aside, and the next one is published.
 
     Parameters
     ----------
-    settings
+    settings : BusSettings
         The broker.
-    spool
-        Where messages wait; None where there is no spool to be had.
-    seconds
+    spool : Spool or None
+        Where messages wait; None where there is no usable spool.
+    seconds : float
         How long the broker may take for the first message, and then for each further one.
-    total_seconds
+    total_seconds : float
         How long all of it may take.
-    extra
-        Messages that could not be spooled; they are sent first.
+    unspooled : Sequence[bytes]
+        Messages that could not be spooled; they are published first.
+
+    Returns
+    -------
+    Delivery
+        What the broker answered, and why it did not answer more.
     """
-    # A long queue must not look like a broker that does not answer.
+    # Stop early enough: a long queue must not look like a broker that does not answer.
     stop = time.monotonic() + 0.8 * total_seconds
-    sender = _Sender(settings, spool, seconds=min(seconds, total_seconds), stop=stop, extra=extra)
-    watched = Watched(sender.send(), seconds=seconds, total_seconds=total_seconds)
-    sent = 0
+    publisher = _Publisher(settings, seconds=min(seconds, total_seconds))
+    work = publisher.publish_all(spool, unspooled, stop=stop)
+    watched = Watched(work, seconds=seconds, total_seconds=total_seconds)
+    settled: list[Settled] = []
     fault: MessageError | None = None
     try:
-        for has_sent in watched:
-            if not has_sent:
+        for answer in watched:
+            if answer is None:
                 break
-            sent += 1
+            settled.append(answer)
     except MessageError as error:
         fault = error
     except TimeoutError:
-        sender.abandon()
-        fault = BusUnreachableError(f"broker {settings.address}: no answer in time while {sender.step}")
+        publisher.abandon()
+        fault = BusUnreachableError(settings.address, f"no answer in time while {publisher.step}")
     else:
-        watched.join(LEAVE_SECONDS)
+        watched.join(CLOSE_SECONDS)
     if spool is not None:
-        _note_connection(Pause(spool.folder, settings), sent, fault)
-    return Delivery(sent=sent, fault=fault)
+        _note_connection(Pause(spool.folder, settings), has_answered=bool(settled), fault=fault)
+    return Delivery(settled=tuple(settled), fault=fault)
 
 
-class _Sender:
-    """What is done in the thread that may be left behind."""
+class _Publisher:
+    """The work of the thread that may be abandoned."""
 
-    def __init__(
-        self, settings: BusSettings, spool: Spool | None, *, seconds: float, stop: float, extra: Sequence[bytes]
-    ) -> None:
+    def __init__(self, settings: BusSettings, *, seconds: float) -> None:
         self.step = "connecting"
-        """What the thread is at, in words."""
-        self._settings, self._spool, self._seconds, self._stop, self._extra = settings, spool, seconds, stop, extra
-        self._claim: Waiting | None = None
+        """What the thread is doing, in words."""
+        self._settings, self._seconds = settings, seconds
+        self._claim: Claim | None = None
         self._is_abandoned = False
 
     def abandon(self) -> None:
-        """Let other processes send the message that this one does not get rid of."""
+        """Let other processes publish the message that this thread hangs on."""
         self._is_abandoned = True
         if (claim := self._claim) is not None:
             claim.release()
 
-    def send(self) -> Iterator[bool]:
-        """Send everything; yield True for each confirmed message, and False when all that is left is to disconnect."""
+    def publish_all(self, spool: Spool | None, unspooled: Sequence[bytes], *, stop: float) -> Iterator[Settled | None]:
+        """Publish everything; yield what the broker answers, and None before disconnecting."""
         with BusConnection(self._settings, self._seconds) as bus:
-            for body in self._extra:
-                self._publish(bus, body)
-                yield True
-            for claim in self._spool.claims() if self._spool else ():
+            for body in unspooled:
+                yield Settled(body, self._publish(bus, body))
+            for claim in spool.claims() if spool else ():
                 self._claim = claim
-                self._publish(bus, claim.body)
-                claim.remove()
+                refusal = self._publish(bus, claim.body)
+                if refusal is None:
+                    claim.remove()
+                else:
+                    claim.set_aside(refusal)
                 self._claim = None
-                yield True
-                if time.monotonic() > self._stop:
+                yield Settled(claim.path, refusal)
+                if time.monotonic() > stop:
                     break
-            yield False
+            yield None
 
-    def _publish(self, bus: BusConnection, body: bytes) -> None:
+    def _publish(self, bus: BusConnection, body: bytes) -> NotAcceptedError | None:
+        """Publish a message; return the refusal if another message may be accepted."""
         if not bus.is_open:
             bus.open()
             self.step = "preparing the exchange and the queue"
@@ -154,12 +192,18 @@ class _Sender:
             bus.ensure_route()
             self.step = "publishing"
         if self._is_abandoned:
-            raise BusUnreachableError("too late: another process may be sending the message by now")
-        bus.publish(body)
+            raise BusUnreachableError(self._settings.address, "too late: another process may be publishing the message")
+        try:
+            bus.publish(body)
+        except NotAcceptedError as refusal:
+            if not refusal.is_fault_of_message:
+                raise
+            return refusal
+        return None
 
 
-def _note_connection(pause: Pause, sent: int, fault: MessageError | None) -> None:
+def _note_connection(pause: Pause, *, has_answered: bool, fault: MessageError | None) -> None:
     if isinstance(fault, BusUnreachableError):
         pause.begin()
-    elif sent:
+    elif has_answered:
         pause.end()

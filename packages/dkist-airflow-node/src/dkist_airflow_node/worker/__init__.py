@@ -1,8 +1,9 @@
-"""What happens on a worker: the environment store, what uses it, and building ahead of time."""
+"""What happens on a worker: the runner of tasks, the environment store, what uses it, and building ahead of time."""
 
 from __future__ import annotations
 
 from dkist_airflow_node.worker.prebuild import build_environment, needed_environments
+from dkist_airflow_node.worker.runner_process import RunnerError, RunnerResult, run_runner, runner_text, start_runner
 from dkist_airflow_node.worker.store import (
     Environment,
     environments,
@@ -13,10 +14,15 @@ from dkist_airflow_node.worker.store import (
 
 __all__ = [
     "Environment",
+    "RunnerError",
+    "RunnerResult",
     "build_environment",
     "environments",
     "needed_environments",
     "prunable_environments",
     "remove_environment",
+    "run_runner",
+    "runner_text",
+    "start_runner",
     "store_folder",
 ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dkist_airflow_node.errors import AirflowNodeError
+from dkist_airflow_node.worker.runner_process import run_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -27,8 +27,8 @@ class NeededEnvironment:
     """Its Python, ``X.Y``."""
     variables: tuple[tuple[str, str], ...]
     """The variables that name what it holds, as the DAG sets them."""
-    script: str = field(repr=False)
-    """The script of the DAG: what builds the environment when the task runs, builds it now."""
+    runner: str = field(repr=False)
+    """The runner of the DAG: what builds the environment when the task runs, builds it now."""
 
     @property
     def origin(self) -> str:
@@ -38,8 +38,7 @@ class NeededEnvironment:
 
 
 def needed_environments(release_folder: Path) -> list[NeededEnvironment]:
-    """
-    Return what the DAG files of a release folder need, each environment once.
+    """Return what the DAG files of a release folder need, each environment once.
 
     The files are read, not run: this host may be without Airflow.
 
@@ -60,17 +59,24 @@ def needed_environments(release_folder: Path) -> list[NeededEnvironment]:
     return list(needed)
 
 
-def build_environment(needed: NeededEnvironment) -> bool:
-    """Build an environment if it is missing, with messages on standard error; return whether it is there now."""
+def build_environment(needed: NeededEnvironment, say: Callable[[str], None]) -> bool:
+    """Build an environment if it is missing; return whether it is there now.
+
+    Parameters
+    ----------
+    needed
+        The environment.
+    say
+        Takes each line of the log.
+    """
     variables = {name: value for name, value in os.environ.items() if name not in {"DKIST_LOCK", "DKIST_REQUIREMENT"}}
-    command = ["bash", "-c", needed.script, "dkist", "build"]
     settings = {**dict(needed.variables), "DKIST_PYTHON": needed.python}
-    return subprocess.run(command, env={**variables, **settings}, check=False).returncode == 0
+    return run_runner("build", {**variables, **settings}, say, text=needed.runner).is_success
 
 
 def _environments_of(dag_file: Path, folder: Path) -> Iterator[NeededEnvironment]:
     values = _literals(dag_file)
-    if not {"WORKFLOW", "TASKS", "SCRIPT"} <= values.keys():
+    if not {"WORKFLOW", "TASKS", "RUNNER"} <= values.keys():
         return
     for task in values["TASKS"]:
         # Airflow fills in the folder when the task runs.
@@ -78,7 +84,7 @@ def _environments_of(dag_file: Path, folder: Path) -> Iterator[NeededEnvironment
             name: value.replace("{{ dag.folder }}", str(folder)) for name, value in task["environment"].items()
         }
         yield NeededEnvironment(
-            python=values["WORKFLOW"]["python"], variables=tuple(sorted(variables.items())), script=values["SCRIPT"]
+            python=values["WORKFLOW"]["python"], variables=tuple(sorted(variables.items())), runner=values["RUNNER"]
         )
 
 

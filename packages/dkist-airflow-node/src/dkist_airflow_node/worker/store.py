@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from dkist_airflow_node.errors import AirflowNodeError
+from dkist_airflow_node.worker import runner
 from dkist_airflow_node.worker.store_process import StoreProcess, processes_by_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-MARKER = ".complete"
-"""The file that the script writes last into an environment: the interpreter's library, then what it was built for."""
 
 # Nothing else in the store's folder is ours to list or to remove.
 _ENVIRONMENT_NAME = re.compile(r"[0-9a-f]{32}-py3\.\d+-\w+", re.ASCII)
@@ -54,25 +52,17 @@ class Environment:
 
 
 def store_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """
-    Return the folder of the environment store, as the script finds it.
+    """Return the folder of the environment store, as the runner finds it.
 
     Raises
     ------
     StoreError
         It is not an absolute path, or nothing says where it is.
     """
-    if named := environ.get("DKIST_ENVIRONMENT_STORE"):
-        store = Path(named)
-    elif cache := environ.get("XDG_CACHE_HOME"):
-        store = Path(cache, "dkist", "environments")
-    elif home := environ.get("HOME"):
-        store = Path(home, ".cache", "dkist", "environments")
-    else:
-        raise StoreError("set DKIST_ENVIRONMENT_STORE to the absolute path of the environment store: HOME is not set")
-    if not store.is_absolute():
-        raise StoreError(f"the environment store {store} is not an absolute path; set DKIST_ENVIRONMENT_STORE to one")
-    return store
+    try:
+        return Path(runner.store_folder(environ))
+    except runner.CannotRunError as error:
+        raise StoreError(str(error)) from error
 
 
 def environments(store: Path) -> list[Environment]:
@@ -86,8 +76,7 @@ def environments(store: Path) -> list[Environment]:
 def prunable_environments(
     found: list[Environment], *, keep: timedelta | None, max_size: int | None, now: datetime
 ) -> list[Environment]:
-    """
-    Return which of a store's environments go: none that is in use, and the longest unused first.
+    """Return which of a store's environments go: none that is in use, and the longest unused first.
 
     Parameters
     ----------
@@ -112,8 +101,7 @@ def prunable_environments(
 
 
 def remove_environment(environment: Environment) -> bool:
-    """
-    Remove an environment, unless a task uses it or has used it since it was looked at.
+    """Remove an environment, unless a task uses it or has used it since it was looked at.
 
     The environment's lock is held for it, as for a build: a task that starts meanwhile waits, and builds it again.
 
@@ -133,7 +121,7 @@ def remove_environment(environment: Environment) -> bool:
             held.truncate(0)
             held.write(f"'environments prune' (process {os.getpid()})\n".encode())  # who waits prints it
             held.flush()
-            (environment.path / MARKER).unlink(missing_ok=True)  # first: what is half removed is never used
+            (environment.path / runner.MARKER).unlink(missing_ok=True)  # first: what is half removed is never used
             shutil.rmtree(environment.path)
         except OSError as error:
             raise StoreError(f"cannot remove the environment {environment.path}: {error}") from error
@@ -151,7 +139,7 @@ def _environment_folders(store: Path) -> list[Path]:
 
 def _environment(folder: Path, processes: tuple[StoreProcess, ...]) -> Environment:
     try:
-        lines = (folder / MARKER).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / runner.MARKER).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         lines = []
     return Environment(
@@ -165,7 +153,7 @@ def _environment(folder: Path, processes: tuple[StoreProcess, ...]) -> Environme
 
 
 def _lock_path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.lock")
+    return folder.with_name(f"{folder.name}{runner.LOCK_SUFFIX}")
 
 
 def _last_use(folder: Path) -> datetime:
@@ -193,7 +181,7 @@ def _size(folder: Path) -> int:
 @contextmanager
 def _exclusive_lock(lock: Path) -> Iterator[BinaryIO | None]:
     """Hold an environment's lock as a build does; give None where somebody else holds it."""
-    # Opened to append, like the script does: the time of the last use stays as it is.
+    # Opened to append, like the runner does: the time of the last use stays as it is.
     with lock.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -31,8 +31,7 @@ class StoreProcess:
 
 
 def processes_by_environment(locks: Mapping[Path, Path]) -> dict[Path, tuple[StoreProcess, ...]]:
-    """
-    Return the processes that use each environment.
+    """Return the processes that use each environment.
 
     A process uses an environment if it has the environment's lock file open, was started with it as ``VIRTUAL_ENV``,
     works in its folder, or runs or maps a file of it. Only root sees the processes of other users, but a store belongs
@@ -95,6 +94,7 @@ def _store_process(pid: int) -> StoreProcess:
 
     workflow = "_".join(filter(None, (text(b"DKIST_WORKFLOW_NAME"), text(b"DKIST_WORKFLOW_VERSION"))))
     command = (_PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+    command = command.partition(b"\n")[0]  # a runner's holds its whole text
     return StoreProcess(
         pid=pid,
         command=command.decode(errors="replace"),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dkist_airflow_node.commands import table
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
-from dkist_build_utils.commands.table import table
 from dkist_build_utils.commands.trust import verify_command
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
@@ -212,13 +212,14 @@ def graph(package: str, *, form: str, output: Path | None) -> None:
 
 @cli.command()
 @click.argument("folder", type=_FOLDER)
+@click.option("--recipe-run-id", type=click.IntRange(min=1), help="Draw this recipe run only. [default: all]")
 @click.option("--output", type=_FILE, help="Write to a file instead of the terminal.")
-def timeline(folder: Path, *, output: Path | None) -> None:
+def timeline(folder: Path, *, recipe_run_id: int | None, output: Path | None) -> None:
     """Draw the tasks of a run over time.
 
     The drawing is a self-contained web page. FOLDER is the one that DKIST_SPAN_FOLDER named when the tasks ran.
     """
-    _say(render_timeline(folder), output)
+    _say(render_timeline(folder, None if recipe_run_id is None else str(recipe_run_id)), output)
 
 
 def _say(text: str, output: Path | None) -> None:

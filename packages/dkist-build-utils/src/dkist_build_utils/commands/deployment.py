@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dkist_build_utils.commands.table import table
+from dkist_airflow_node.commands import size_text, table
 from dkist_build_utils.commands.trust import REQUIRE_SIGNATURE, REVOKED_KEYS
 from dkist_build_utils.deployment import deploy, deployed_versions, undeploy
 from dkist_build_utils.errors import counted
@@ -75,7 +75,7 @@ def list_command(*, dags_folder: Path) -> None:
             version.name,
             str(len(version.dag_ids)),
             _age(time.time() - version.deployed_at),
-            _size(version.size_bytes),
+            size_text(version.size_bytes),
             "ok" if version.damage is None else "damaged",
         )
         for version in versions
@@ -109,7 +109,3 @@ def _age(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1024**2:.1f} MiB" if count >= 1024**2 else f"{count / 1024:.1f} KiB"

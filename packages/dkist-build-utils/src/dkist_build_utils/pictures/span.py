@@ -1,4 +1,4 @@
-"""Spans as tasks leave them in `DKIST_SPAN_FOLDER`, read back: OTLP/JSON, one request a line."""
+"""Spans that tasks left in the folder of ``DKIST_SPAN_FOLDER``: OTLP/JSON, one request a line."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Any
 from dkist_build_utils.errors import SpansError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ERROR = 2
 """OTLP's status code of a span that failed."""
+_LATEST = 253402300800
+"""The end of the year 9999, the last that `datetime` knows, in seconds since the epoch."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of work that ended."""
+    """One piece of work, from its beginning to its end."""
 
     trace_id: str
-    """Which run it is part of."""
+    """The trace that it is part of."""
     span_id: str
-    """Which piece of work it is."""
+    """Its id in the trace."""
     parent_id: str
-    """The piece of work that it is part of, empty for none."""
+    """The id of the span that it is part of; empty for none."""
     name: str
-    """What the work is called."""
+    """Its name."""
     start: float
     """When it began, in seconds since the epoch."""
     end: float
@@ -35,61 +36,81 @@ class Span:
     is_failed: bool
     """Whether it failed."""
     message: str
-    """Why it failed, empty where nobody said."""
+    """Why it failed; empty if unknown."""
     attributes: tuple[tuple[str, str], ...]
-    """What else is known of it, as text."""
+    """Its attributes, as text."""
     file: str
-    """Name of the file it was read from."""
+    """The name of the file that it was read from."""
 
     def attribute(self, name: str) -> str:
-        """Return an attribute, empty where there is none of the name."""
+        """Return an attribute; empty if there is none of this name."""
         return dict(self.attributes).get(name, "")
 
 
-def read_spans(folder: Path) -> tuple[Span, ...]:
-    """Return the spans of every file in a folder, in the order of their beginnings.
+@dataclass(frozen=True)
+class SpanFolder:
+    """The spans in the files of a folder."""
 
-    Lines that hold none are passed over: a task that was killed may have left half of one.
+    spans: tuple[Span, ...]
+    """All spans, in the order in which they began."""
+    skipped_lines: int
+    """Lines that hold no spans: a killed task may have left half of one."""
+
+
+def read_spans(folder: Path) -> SpanFolder:
+    """Return the spans of every file in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that ``DKIST_SPAN_FOLDER`` named when the tasks ran.
 
     Raises
     ------
     SpansError
-        Where there is no span in the folder.
+        There is no span in the folder.
     """
     if not folder.is_dir():
-        raise SpansError(f"{folder} is not a folder; name the one that DKIST_SPAN_FOLDER named when the tasks ran")
-    files = sorted(path for path in folder.rglob("*.json*") if path.is_file())
-    found = {(span.trace_id, span.span_id): span for path in files for span in _spans_of(path)}
+        raise SpansError(f"{folder} is not a folder; give the one that DKIST_SPAN_FOLDER named when the tasks ran")
+    found: dict[tuple[str, str], Span] = {}
+    skipped = 0
+    for path in sorted(path for path in folder.rglob("*.json*") if path.is_file()):
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for line in filter(str.strip, lines):
+                spans = _spans_of(line, path.name)
+                skipped += spans is None
+                found.update({(span.trace_id, span.span_id): span for span in spans or ()})
     if not found:
         raise SpansError(f"{folder} holds no spans; set DKIST_SPAN_FOLDER to it for the tasks of a run, then try again")
-    return tuple(sorted(found.values(), key=lambda span: (span.start, -span.end, span.span_id)))
+    return SpanFolder(tuple(sorted(found.values(), key=lambda span: (span.start, -span.end, span.span_id))), skipped)
 
 
-def _spans_of(path: Path) -> Iterator[Span]:
-    """Yield the spans of one file."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                yield from [
-                    _span(message, path.name)
-                    for resource in json.loads(line)["resourceSpans"]
-                    for scope in resource["scopeSpans"]
-                    for message in scope["spans"]
-                ]
-            except (ValueError, TypeError, LookupError, AttributeError):
-                continue  # not what a span looks like
+def _spans_of(line: str, file: str) -> list[Span] | None:
+    """Return the spans of a line; None if it is not a request with spans."""
+    try:
+        return [
+            _span(message, file)
+            for resource in json.loads(line)["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for message in scope["spans"]
+        ]
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        return None
 
 
 def _span(message: dict[str, Any], file: str) -> Span:
-    """Return the span of an OTLP/JSON message."""
+    """Return the span of an OTLP/JSON message; ValueError if its times are not those of a clock."""
     status = message.get("status", {})
+    start, end = (int(message[name]) / 1e9 for name in ("startTimeUnixNano", "endTimeUnixNano"))
+    if not 0 <= start <= end < _LATEST:
+        raise ValueError(f"from {start} to {end} is no time")
     return Span(
         trace_id=str(message["traceId"]).lower(),
         span_id=str(message["spanId"]).lower(),
         parent_id=str(message.get("parentSpanId", "")).lower(),
         name=str(message["name"]),
-        start=int(message["startTimeUnixNano"]) / 1e9,
-        end=int(message["endTimeUnixNano"]) / 1e9,
+        start=start,
+        end=end,
         is_failed=status.get("code") in {ERROR, "STATUS_CODE_ERROR"},
         message=str(status.get("message", "")),
         attributes=tuple((str(item["key"]), _text(item["value"])) for item in message.get("attributes", ())),
@@ -98,5 +119,5 @@ def _span(message: dict[str, Any], file: str) -> Span:
 
 
 def _text(value: dict[str, Any]) -> str:
-    """Return an attribute's value as text."""
+    """Return the value of an attribute as text."""
     return ", ".join(str(item) for item in value.values())

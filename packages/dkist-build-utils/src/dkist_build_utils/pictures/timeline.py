@@ -1,215 +1,199 @@
-"""A run drawn from the spans that its tasks left: when each task worked, at what, and which failed."""
+"""A run drawn over time: when each task worked, at what, and which failed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+import logging
+import math
+from collections import Counter
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
 
+from dkist_build_utils.errors import SpansError, counted
 from dkist_build_utils.pictures.span import Span, read_spans
+from dkist_build_utils.pictures.task_bar import TaskBar, task_bars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-WIDTH = 1000
-"""Width of the drawing in its own units, of which a browser makes as much as there is room."""
-LEFT = 220
-"""Where the time axis begins: what is left of it holds the tasks' names."""
-LANE = 16
+_LOGGER = logging.getLogger(__name__)
+_WIDTH = 1000
+"""Width of the drawing in its own units; a browser scales it to the page."""
+_LEFT = 230
+"""Where the time axis begins; left of it are the names of the tasks."""
+_LANE = 16
 """Height of a span."""
-TICKS = 5
+_TICKS = 7
+"""Marks on the axis, at most."""
+_STEPS = (*(n * 10**e for e in range(-3, 1) for n in (1, 2, 5)), 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
+          10800, 21600, 43200, 86400)  # fmt: skip
+"""Seconds between two marks: round times of a clock."""
 
-STYLE = """
-body { font: 14px system-ui, sans-serif; margin: 2em; color: #1b1f24; background: #fff; }
-svg { width: 100%; font-size: 11px; } td, th { text-align: left; padding: 2px 14px 2px 0; }
-.task { fill: #dbe7f5; stroke: #6b8fb8; } .span { fill: #6b9bd1; stroke: #fff; }
-.failed.task { fill: #fbdcd8; stroke: #c33; } .failed.span { fill: #d9534a; }
-.unfinished.task { stroke-dasharray: 4 3; }
-.tick { stroke: #d5dae0; } text { fill: #1b1f24; } .inside { fill: #fff; pointer-events: none; }
-.result-failed { color: #b3261e; }
+_STYLE = """
+:root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --rule: #d5dae0; --task: #dbe7f5; --rim: #6b8fb8;
+  --span: #3f73b0; --bad-task: #fbdcd8; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --page: #14181f; --ink: #e6ebf2; --rule: #333d4a; --task: #1f2d40;
+  --rim: #5d83b3; --span: #34659f; --bad-task: #43211f; --bad: #f2837a; } }
+body { font: 14px system-ui, sans-serif; margin: 2em; color: var(--ink); background: var(--page); }
+svg { width: 100%; font-size: 11px; } td, th { text-align: left; padding: 2px 14px 2px 0; vertical-align: top; }
+text { fill: var(--ink); } .tick { stroke: var(--rule); }
+.task { fill: var(--task); stroke: var(--rim); } .failed.task { fill: var(--bad-task); stroke: var(--bad); }
+.unfinished.task { stroke-dasharray: 4 3; } .span { fill: var(--span); stroke: var(--page); }
+.failed.span { fill: #b3382f; } .inside { fill: #fff; pointer-events: none; } .reach { fill: transparent; }
+.name { display: none; paint-order: stroke; stroke: var(--page); stroke-width: 4px; pointer-events: none; }
+g:hover > .name { display: inline; } .result-failed { color: var(--bad); }
 """
 
 
-@dataclass(frozen=True)
-class TaskBar:
-    """One run of one task."""
-
-    name: str
-    """The task."""
-    result: str
-    """How it ended; `unfinished` where it was killed before it could say."""
-    start: float
-    """When it began, in seconds since the epoch."""
-    end: float
-    """When it ended, in seconds since the epoch."""
-    is_failed: bool
-    """Whether it failed, or never ended."""
-    message: str
-    """Why it failed."""
-    lanes: tuple[tuple[Span, ...], ...]
-    """Its spans, outer ones above inner ones; none in a lane overlaps another."""
-
-
-def render_timeline(span_folder: Path) -> str:
-    """Return a page that draws the tasks in a folder of spans, complete in itself.
+def render_timeline(span_folder: Path, recipe_run_id: str | None = None) -> str:
+    """Return a self-contained page that draws the tasks in a folder of spans.
 
     Parameters
     ----------
-    span_folder
+    span_folder : Path
         The folder that ``DKIST_SPAN_FOLDER`` named when the tasks ran.
+    recipe_run_id : str, optional
+        Draw this recipe run only. By default all.
 
     Raises
     ------
     SpansError
-        Where there is no span in the folder.
+        There is no span in the folder, or none of this recipe run.
     """
-    spans = read_spans(span_folder)
-    bars = task_bars(spans)
-    runs = sorted({title for span in spans if (title := _run_title(span))})
-    title = ", ".join(runs) or span_folder.name
-    began = datetime.fromtimestamp(min(bar.start for bar in bars), UTC)
+    found = read_spans(span_folder)
+    if found.skipped_lines:
+        _LOGGER.warning("%s: skipped %s without spans", span_folder, counted(found.skipped_lines, "line"))
+    every = task_bars(found.spans)
+    bars = [bar for bar in every if recipe_run_id in {None, bar.recipe_run_id}]
+    if not bars:
+        known = ", ".join(sorted({bar.recipe_run_id for bar in every}))
+        raise SpansError(f"{span_folder} holds no spans of recipe run {recipe_run_id}; it holds those of {known}")
+    runs = {bar.recipe_run_id for bar in bars}
+    titles = {title: run for span in found.spans if (title := _run_title(span)) for run in [_run_of(span)]}
+    title = ", ".join(sorted(title for title, run in titles.items() if run in runs)) or span_folder.name
+    began, ended = min(bar.start for bar in bars), max(bar.end for bar in bars)
+    spans = sum(len(lane) for bar in bars for lane in bar.lanes)
+    skipped = f"; {counted(found.skipped_lines, 'line')} without spans skipped" if found.skipped_lines else ""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{_safe(title)}</title>\n'
-        f"<style>{STYLE}</style>\n<h1>{_safe(title)}</h1>\n"
-        f"<p>{len(bars)} tasks, {len(spans)} spans, from {began:%Y-%m-%d %H:%M:%S} UTC</p>\n"
+        f"<style>{_STYLE}</style>\n<h1>{_safe(title)}</h1>\n"
+        f"<p>{counted(len(bars), 'attempt')} of tasks with {counted(spans, 'span')}, "
+        f"from {_moment(began):%Y-%m-%d %H:%M:%S} to {_moment(ended):%Y-%m-%d %H:%M:%S} UTC{skipped}</p>\n"
         f"{_drawing(bars)}\n{_table(bars)}\n</html>\n"
     )
-
-
-def task_bars(spans: Sequence[Span]) -> tuple[TaskBar, ...]:
-    """Return the tasks that spans tell of, in the order of their beginnings."""
-    by_id = {(span.trace_id, span.span_id): span for span in spans}
-    members: dict[tuple[str, str], list[Span]] = defaultdict(list)
-    for span in spans:
-        members[_task_key(span, by_id)].append(span)
-    bars = [_bar(by_id.get(key), inside) for key, inside in members.items()]
-    return tuple(sorted(bars, key=lambda bar: (bar.start, bar.end, bar.name)))
-
-
-def _task_key(span: Span, by_id: Mapping[tuple[str, str], Span]) -> tuple[str, str]:
-    """Return trace and id of the task's own span above `span`; where a kill left none, trace and task."""
-    seen = {span.span_id}
-    while not span.attribute("cicd.pipeline.task.run.result"):
-        parent = by_id.get((span.trace_id, span.parent_id))
-        if parent is None or parent.span_id in seen:
-            return span.trace_id, _task_of_file(span)
-        seen.add(parent.span_id)
-        span = parent
-    return span.trace_id, span.span_id
-
-
-def _task_of_file(span: Span) -> str:
-    """Return the task that wrote `span`: its file is named by it first."""
-    return span.file.partition("-")[0]
-
-
-def _bar(root: Span | None, members: Sequence[Span]) -> TaskBar:
-    """Return the bar of a task from its own span, None where that was never written, and all that is part of it."""
-    inside = [span for span in members if span is not root]
-    if root is None:
-        return TaskBar(
-            name=_task_of_file(members[0]),
-            result="unfinished",
-            start=min(span.start for span in members),
-            end=max(span.end for span in members),
-            is_failed=True,
-            message="no span of the task itself: it was killed, or is still at work",
-            lanes=_lanes(inside),
-        )
-    return TaskBar(
-        name=root.name,
-        result=root.attribute("cicd.pipeline.task.run.result") or ("failure" if root.is_failed else "success"),
-        start=min(span.start for span in members),
-        end=max(span.end for span in members),
-        is_failed=root.is_failed,
-        message=root.message,
-        lanes=_lanes(inside),
-    )
-
-
-def _lanes(spans: Iterable[Span]) -> tuple[tuple[Span, ...], ...]:
-    """Place each span in the first lane below its parent's where there is room."""
-    lanes: list[list[Span]] = []
-    lane_of: dict[str, int] = {}
-    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
-        lane = lane_of.get(span.parent_id, -1) + 1
-        while lane < len(lanes) and lanes[lane][-1].end > span.start:
-            lane += 1
-        lanes += [[] for _ in range(lane + 1 - len(lanes))]
-        lanes[lane].append(span)
-        lane_of[span.span_id] = lane
-    return tuple(map(tuple, lanes))
 
 
 def _drawing(bars: Sequence[TaskBar]) -> str:
     """Return the picture of all tasks over one axis of time."""
     start, end = min(bar.start for bar in bars), max(bar.end for bar in bars)
-    scale = (WIDTH - LEFT - 10) / max(end - start, 1e-9)
-
-    def across(begin: float, finish: float) -> str:
-        return f'x="{LEFT + (begin - start) * scale:.2f}" width="{max((finish - begin) * scale, 1):.2f}"'
-
+    scale = (_WIDTH - _LEFT - 10) / max(end - start, 1e-3)
+    labels = _labels(bars)
     parts: list[str] = []
     top = 24
-    for bar in bars:
-        height = 6 + LANE * max(len(bar.lanes), 1)
+    for bar, label in zip(bars, labels, strict=True):
+        height = 6 + _LANE * max(len(bar.lanes), 1)
         kinds = "task" + " failed" * bar.is_failed + " unfinished" * (bar.result == "unfinished")
-        told = f"{bar.name}: {bar.result}, {_duration(bar.end - bar.start)}\n{bar.message}".strip()
-        box = f'y="{top}" height="{height}" {across(bar.start, bar.end)}'
-        parts.append(f'<text x="0" y="{top + 15}">{_safe(_cut(bar.name, 34))}</text>')
-        parts.append(f'<rect class="{kinds}" {box}><title>{_safe(told)}</title></rect>')
+        said = (
+            f"{label}: {bar.result}, {_duration(bar.end - bar.start)} from {_clock(bar.start)}\n{bar.message}".strip()
+        )
+        left, width = _LEFT + (bar.start - start) * scale, max((bar.end - bar.start) * scale, 1)
+        parts.append(f'<text x="0" y="{top + 15}"><title>{_safe(label)}</title>{_safe(_cut(label, 36))}</text>')
+        parts.append(
+            f'<rect class="{kinds}" x="{left:.2f}" y="{top}" width="{width:.2f}" height="{height}">'
+            f"<title>{_safe(said)}</title></rect>"
+        )
         for number, lane in enumerate(bar.lanes):
-            y = top + 3 + number * LANE
             for span in lane:
-                box = f'y="{y}" height="{LANE}" {across(span.start, span.end)}'
-                kinds = "span" + " failed" * span.is_failed
-                parts.append(f'<rect class="{kinds}" {box}><title>{_safe(_told(span))}</title></rect>')
-                letters = int((span.end - span.start) * scale / 6.5)
-                if letters > 2:
-                    x = LEFT + (span.start - start) * scale + 3
-                    label = _safe(_cut(span.name, letters))
-                    parts.append(f'<text class="inside" x="{x:.2f}" y="{y + 12}">{label}</text>')
+                x, width = _LEFT + (span.start - start) * scale, (span.end - span.start) * scale
+                parts.append(_span_box(span, x, width, top + 3 + number * _LANE))
         top += height + 6
     axis = [
         f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="16" y2="{top}"/>'
-        f'<text x="{x:.1f}" y="12" text-anchor="middle">{_duration((end - start) * number / TICKS)}</text>'
-        for number in range(TICKS + 1)
-        for x in [LEFT + (WIDTH - LEFT - 10) * number / TICKS]
+        f'<text x="{x:.1f}" y="12" text-anchor="middle">{label}</text>'
+        for moment, label in _ticks(start, end)
+        for x in [_LEFT + (moment - start) * scale]
     ]
     body = "\n".join(axis + parts)
-    return f'<svg viewBox="0 0 {WIDTH + 30} {top}" role="img" aria-label="tasks over time">\n{body}\n</svg>'
+    return f'<svg viewBox="0 0 {_WIDTH + 30} {top}" role="img" aria-label="tasks over time">\n{body}\n</svg>'
+
+
+def _span_box(span: Span, x: float, width: float, y: int) -> str:
+    """Return a span with its name: inside if there is room, else beside it while the pointer is near."""
+    letters = int(width / 6.5)
+    if letters >= min(len(span.name), 4):
+        label = f'<text class="inside" x="{x + 3:.2f}" y="{y + 12}">{_safe(_cut(span.name, letters))}</text>'
+    else:
+        reach = max(width, 8)
+        label = (
+            f'<rect class="reach" x="{x - (reach - width) / 2:.2f}" y="{y}" width="{reach:.2f}" height="{_LANE}"/>'
+            f'<text class="name" x="{x + width + 5:.2f}" y="{y + 12}">{_safe(_cut(span.name, 60))}</text>'
+        )
+    kinds = "span" + " failed" * span.is_failed
+    lines = [f"{span.name}: {_duration(span.end - span.start)} from {_clock(span.start)}", span.message]
+    lines += [f"{name} = {value}" for name, value in span.attributes]
+    return (
+        f'<g><title>{_safe(chr(10).join(filter(None, lines)))}</title><rect class="{kinds}" x="{x:.2f}" y="{y}" '
+        f'width="{max(width, 1):.2f}" height="{_LANE}"/>{label}</g>'
+    )
+
+
+def _ticks(start: float, end: float) -> list[tuple[float, str]]:
+    """Return round times of the clock between two moments, in seconds since the epoch, and what the axis says."""
+    step = next(
+        (step for step in _STEPS if (end - start) / step <= _TICKS), math.ceil((end - start) / _TICKS / 86400) * 86400
+    )
+    form = "%m-%d" if step >= 86400 else "%H:%M" if step >= 60 else "%H:%M:%S"
+    moments = [number * step for number in range(math.ceil(start / step), math.floor(end / step) + 1)]
+    labels = [f"{_moment(moment):{form}}" if step >= 1 else _clock(moment) for moment in moments]
+    return list(zip(moments, labels, strict=True))
 
 
 def _table(bars: Sequence[TaskBar]) -> str:
-    """Return what the drawing says in words."""
+    """Return what the drawing shows in words."""
     rows = [
-        f"<tr><td>{_safe(bar.name)}</td>"
+        f"<tr><td>{_safe(label)}</td>"
         f'<td class="result-{"failed" if bar.is_failed else "done"}">{_safe(bar.result)}</td>'
-        f"<td>{_duration(bar.end - bar.start)}</td><td>{_safe(bar.message)}</td></tr>"
-        for bar in bars
+        f"<td>{_clock(bar.start)}</td><td>{_duration(bar.end - bar.start)}</td><td>{_safe(bar.message)}</td></tr>"
+        for bar, label in zip(bars, _labels(bars), strict=True)
     ]
-    head = "<tr><th>task</th><th>result</th><th>took</th><th>why</th></tr>"
+    head = "<tr><th>task</th><th>result</th><th>began (UTC)</th><th>took</th><th>why</th></tr>"
     return "<table>\n" + "\n".join([head, *rows]) + "\n</table>"
 
 
-def _told(span: Span) -> str:
-    """Return all that is known of a span."""
-    lines = [f"{span.name}: {_duration(span.end - span.start)}", span.message]
-    lines += [f"{name} = {value}" for name, value in span.attributes]
-    return "\n".join(filter(None, lines))
+def _labels(bars: Sequence[TaskBar]) -> list[str]:
+    """Return the name of each bar: with its recipe run if there are several, with its attempt if it is not the only."""
+    runs = {bar.recipe_run_id for bar in bars}
+    attempts = Counter((bar.recipe_run_id, bar.name) for bar in bars)
+    return [
+        bar.name
+        + f" of {bar.recipe_run_id}" * (len(runs) > 1)
+        + f", attempt {bar.attempt}" * (bar.attempt > 1 or attempts[bar.recipe_run_id, bar.name] > 1)
+        for bar in bars
+    ]
+
+
+def _run_of(span: Span) -> str:
+    return span.attribute("dkist.recipe_run.id") or span.attribute("cicd.pipeline.run.id")
 
 
 def _run_title(span: Span) -> str:
-    """Return which run of which workflow a task's own span is part of, empty for other spans."""
-    name, run = span.attribute("cicd.pipeline.name"), span.attribute("cicd.pipeline.run.id")
-    return f"{name} {span.attribute('dkist.workflow.version')}, recipe run {run}" if name else ""
+    """Return the run of a workflow that a task's own span is part of; empty for other spans."""
+    name, version = span.attribute("cicd.pipeline.name"), span.attribute("dkist.workflow.version")
+    return f"{name} {version}, recipe run {_run_of(span)}" if name else ""
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _clock(seconds: float) -> str:
+    """Return a time of day to a millisecond."""
+    return f"{_moment(seconds):%H:%M:%S.%f}"[:-3]
 
 
 def _duration(seconds: float) -> str:
-    """Return a time that took as long as `seconds`, as people say it."""
+    """Return a duration in the units that people use."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     minutes, rest = divmod(seconds, 60)
@@ -220,10 +204,10 @@ def _duration(seconds: float) -> str:
 
 
 def _cut(text: str, letters: int) -> str:
-    """Return `text` in no more than so many letters."""
+    """Return a text in no more than so many letters."""
     return text if len(text) <= letters else text[: max(letters - 1, 1)] + "\u2026"
 
 
 def _safe(text: str) -> str:
-    """Return `text` for a page: names and messages come from tasks, and none of them is markup."""
+    """Return a text for a page: names and messages come from tasks, and none of them is markup."""
     return escape("".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text))

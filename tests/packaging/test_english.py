@@ -1,0 +1,67 @@
+"""The English that readers had to read twice does not come back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("benchmarks", "docs", "examples", "harness", "packages")
+
+PHRASES = {
+    r"(am|is|are|was|were|be|been) told": "say what happens: reported, recorded, marked, raised, named",
+    r"tell(s|ing)? of": "say what happens: reports, describes",
+    r"mend(s|ed|ing)?": "fix",
+    r"as ever": "say what it does",
+    r"of which it": "make two sentences",
+    r"what is no": "name the thing: a value that is not ...",
+    r"need not have": "does not need",
+}
+"""A pattern of words, and what to write instead."""
+
+TO_REWRITE = frozenset(
+    {
+        "docs/how-to/celery.md",
+        "docs/how-to/failure-messages.md",
+        "docs/how-to/release-pipeline.md",
+        "docs/how-to/support-another-airflow.md",
+        "docs/how-to/watch-a-run.md",
+        "packages/dkist-airflow-node/src/dkist_airflow_node/messages/airflow_run.py",
+        "packages/dkist-airflow-node/src/dkist_airflow_node/messages/bus.py",
+        "packages/dkist-airflow-node/src/dkist_airflow_node/messages/failed_task.py",
+        "packages/dkist-airflow-node/src/dkist_airflow_node/worker/store.py",
+        "packages/dkist-airflow-node/src/dkist_airflow_node/worker/task_script.sh",
+        "packages/dkist-build-utils/src/dkist_build_utils/checks/discovery.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/checks/requirement.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/checks/validation.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/deployment/supply.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/errors.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/pictures/timeline.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/release/builder.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/release/difference.py",
+        "packages/dkist-build-utils/src/dkist_build_utils/release/manifest.py",
+        "packages/dkist-task/src/dkist_task/errors.py",
+        "packages/dkist-task/src/dkist_task/identity.py",
+        "packages/dkist-task/src/dkist_task/launcher/termination.py",
+        "packages/dkist-task/src/dkist_task/task.py",
+        "packages/dkist-task/src/dkist_task/telemetry/span.py",
+        "packages/dkist-workflow/src/dkist_workflow/workflow.py",
+    }
+)
+"""Files that are still to be rewritten: shorten this list, and never add to it."""
+
+
+def test_no_phrase_has_to_be_read_twice() -> None:
+    """Code and documents use short, active sentences and the words of the field."""
+    texts = [path for folder in FOLDERS for kind in ("py", "md", "sh") for path in (ROOT / folder).rglob(f"*.{kind}")]
+    texts += ROOT.glob("*.md")
+    assert len(texts) > 100
+    faults = [
+        f"{path.relative_to(ROOT)}:{number}: {found[0]!r}: {advice}"
+        for path in sorted(texts)
+        if path.relative_to(ROOT).as_posix() not in TO_REWRITE
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for phrase, advice in PHRASES.items()
+        if (found := re.search(rf"\b{phrase}\b", line, re.IGNORECASE))
+    ]
+    assert faults == []
