@@ -143,6 +143,11 @@ def _validation_object(validation: Validation) -> dict[str, Any]:
     is_flag=True,
     help="Make no locks: workers install what the requirements resolve to on that day, without hashes.",
 )
+@click.option(
+    "--wheelhouse",
+    is_flag=True,
+    help="Put every wheel that the locks name into the release, so that workers need no index.",
+)
 def export_command(
     package: str,
     *,
@@ -153,14 +158,17 @@ def export_command(
     python_platform: str | None,
     upgrade_locks: bool,
     no_lock: bool,
+    wheelhouse: bool,
 ) -> None:
     """Write the release folder of PACKAGE.
 
-    The folder, <distribution>_<version>, holds DAG files, locks, pools and a manifest. It is replaced as a whole; on
-    any fault nothing changes. Prints its path.
+    The folder, <distribution>_<version>, holds DAG files, locks, pools, a manifest and, if asked for, wheels. It is
+    replaced as a whole; on any fault nothing changes. Prints its path.
     """
     if no_lock and upgrade_locks:
         raise click.UsageError("--no-lock and --upgrade-locks exclude each other")
+    if no_lock and wheelhouse:
+        raise click.UsageError("--no-lock and --wheelhouse exclude each other: only locks name wheels")
     folder = export(
         package,
         output,
@@ -170,6 +178,7 @@ def export_command(
         python_platform=python_platform,
         upgrade_locks=upgrade_locks,
         lock=not no_lock,
+        wheelhouse=wheelhouse,
     )
     click.echo(folder)
 

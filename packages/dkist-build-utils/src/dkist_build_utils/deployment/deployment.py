@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dkist_build_utils.deployment.leftover import owner, remove_or_name
 from dkist_build_utils.deployment.supply import check_supply
+from dkist_build_utils.deployment.wheelhouse import Wheelhouse
 from dkist_build_utils.errors import BuildError, NewerManifestError
 from dkist_build_utils.programs import active_runs, create_missing_pools, is_airflow_installed
 from dkist_build_utils.release import (
@@ -21,6 +22,8 @@ from dkist_build_utils.release import (
     SIGNATURE_NAME,
     Manifest,
     Release,
+    archived_wheels,
+    file_digest,
     flush,
     flush_folder,
     is_plain_name,
@@ -66,6 +69,8 @@ class DeployedVersion:
     """The size of its files."""
     damage: str | None
     """How it differs from its manifest; None if it does not."""
+    needs_network: bool = True
+    """Whether workers need an index to build its environments: the wheelhouse lacks a wheel."""
     is_newer: bool = False
     """Whether a newer version of this distribution made it, so that this one cannot read its manifest."""
 
@@ -77,11 +82,13 @@ def deploy(
     airflow: bool | None = None,
     require_signature: str | os.PathLike[str] | None = None,
     revoked_keys: str | os.PathLike[str] | None = None,
+    wheelhouse: str | os.PathLike[str] | None = None,
 ) -> Deployed:
     """Bring a version into the dags folder: all of it, or nothing.
 
     First the archive is checked against its manifest, and its locks against the index that uv is set up for on this
-    machine, and missing pools are created. Then the version appears in one step.
+    machine, and missing pools are created. Then its wheels, if it has them, come into the wheelhouse, and the version
+    appears in one step.
 
     Parameters
     ----------
@@ -96,6 +103,9 @@ def deploy(
         asked in any case.
     revoked_keys : path, optional
         A file of keys that count no longer; by default the site's (``DKIST_REVOKED_KEYS``).
+    wheelhouse : path, optional
+        Where workers find wheels: a folder for this dags folder alone. By default the one that ``DKIST_WHEELHOUSE``
+        names, then ``.<name of the dags folder>.dkist-wheels`` beside it.
 
     Returns
     -------
@@ -115,6 +125,7 @@ def deploy(
     signers = required_signers(require_signature, revoked_keys)
     release = signed_release(Path(archive), signers)
     dags = _resolved(dags_folder)
+    shared = Wheelhouse(dags, wheelhouse)
     target = dags / release.manifest.release.folder_name
     asks_airflow = is_airflow_installed() if airflow is None else airflow
     is_there = _is_there(target, release)
@@ -124,6 +135,8 @@ def deploy(
     pools = release.pools
     created = create_missing_pools(pools) if pools and asks_airflow else ()
     with _exclusive(dags) as staging:
+        if release.manifest.wheels:
+            shared.add(release, archived_wheels(Path(archive)))
         # Look again: another deploy may have been at work.
         if not _is_there(target, release):
             _check_dag_ids(dags, release)
@@ -136,13 +149,19 @@ def deploy(
             is_there = True
             if signers and release.signature is not None:
                 _replace_signature(staging, target, release.signature)
+        shared.keep_only(_lock_digests(dags))
     return Deployed(target, not is_there, created, () if asks_airflow else tuple(pools))
 
 
 def undeploy(
-    name: str, dags_folder: str | os.PathLike[str], *, force: bool = False, airflow: bool | None = None
+    name: str,
+    dags_folder: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    airflow: bool | None = None,
+    wheelhouse: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Remove a version from the dags folder, in one step.
+    """Remove a version from the dags folder, in one step, and then the wheels that no deployed version needs.
 
     Parameters
     ----------
@@ -154,6 +173,8 @@ def undeploy(
         Do not ask Airflow whether runs are active.
     airflow : bool, optional
         Whether there is an Airflow on this machine to ask. By default: if it is installed.
+    wheelhouse : path, optional
+        Where workers find wheels, as for `deploy`.
 
     Returns
     -------
@@ -167,6 +188,7 @@ def undeploy(
         there is no Airflow to ask. The version is as it was.
     """
     dags = _resolved(dags_folder)
+    shared = Wheelhouse(dags, wheelhouse)
     target = dags / name
     if not is_plain_name(name) or not (target / MANIFEST_NAME).is_file() or target.is_symlink():
         raise BuildError(f"{name!r} is not a version deployed in {dags}; 'dkist-build list' shows those that are")
@@ -182,24 +204,48 @@ def undeploy(
             ) from error
         flush(dags)
         remove_or_name(removed)
+        shared.keep_only(_lock_digests(dags))
     return target
 
 
-def deployed_versions(dags_folder: str | os.PathLike[str]) -> tuple[DeployedVersion, ...]:
-    """Return the versions in a dags folder, sorted by name; folders that are not release folders are skipped."""
+def deployed_versions(
+    dags_folder: str | os.PathLike[str], *, wheelhouse: str | os.PathLike[str] | None = None
+) -> tuple[DeployedVersion, ...]:
+    """Return the versions in a dags folder, sorted by name; folders that are not release folders are skipped.
+
+    Parameters
+    ----------
+    dags_folder : path
+        The folder from which Airflow reads DAG files.
+    wheelhouse : path, optional
+        Where workers find wheels, as for `deploy`.
+    """
+    dags = _resolved(dags_folder)
+    shared = Wheelhouse(dags, wheelhouse)
     versions = []
-    for manifest in sorted(_resolved(dags_folder).glob(f"*/{MANIFEST_NAME}")):
+    for manifest in sorted(dags.glob(f"*/{MANIFEST_NAME}")):
         with suppress(FileNotFoundError):  # it is undeployed at this moment
-            versions.append(_deployed_version(manifest.parent))
+            versions.append(_deployed_version(manifest.parent, shared))
     return tuple(versions)
 
 
-def _deployed_version(folder: Path) -> DeployedVersion:
+def _lock_digests(dags: Path) -> set[str]:
+    """Return the digest of every text file of the deployed versions, among them all locks.
+
+    The files are read rather than the manifests: a version that is damaged, or that a newer version of this
+    distribution deployed, keeps its wheels.
+    """
+    return {file_digest(path) for path in dags.glob("*/*.txt") if path.is_file()}
+
+
+def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
     dag_ids: tuple[str, ...] = ()
-    damage, is_newer = None, False
+    damage, is_newer, needs_network = None, False, True
     try:
-        dag_ids = _manifest(folder).dag_ids
+        manifest = _manifest(folder)
+        dag_ids = manifest.dag_ids
         release_from_folder(folder)
+        needs_network = not (manifest.locks and all(shared.has(manifest.files[lock]) for lock in manifest.locks))
     except BuildError as error:
         damage, is_newer = str(error), isinstance(error, NewerManifestError)
     files = [path for path in folder.iterdir() if path.is_file()]
@@ -209,6 +255,7 @@ def _deployed_version(folder: Path) -> DeployedVersion:
         deployed_at=(folder / MANIFEST_NAME).stat().st_mtime,  # Airflow's __pycache__ changes that of the folder
         size_bytes=sum(path.stat().st_size for path in files),
         damage=damage,
+        needs_network=needs_network,
         is_newer=is_newer,
     )
 

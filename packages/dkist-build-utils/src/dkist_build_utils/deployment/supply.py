@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def check_supply(release: Release) -> None:
-    """Fetch everything that a release locks, verify every hash, and drop it.
+    """Fetch everything that a release locks, verify every hash, and drop it; a release with its wheels needs nothing.
 
     The index is the one that uv is set up for on this machine. Nothing less is enough: an index may state hashes that
     the files it then serves do not have. What was fetched stays in uv's cache, from which environments are made. A
@@ -32,6 +32,8 @@ def check_supply(release: Release) -> None:
         The index cannot give all of it; uv's own message for each lock.
     """
     manifest = release.manifest
+    if manifest.wheels:  # all of them, as the check of the release proved
+        return
     faults = []
     for name in manifest.locks:
         _LOGGER.info("fetching what %s locks", name)

@@ -1,9 +1,10 @@
-"""Other programs that this distribution runs: uv, git, ssh-keygen, a Python interpreter, this machine's Airflow."""
+"""Other programs that this distribution runs: uv, pip, git, ssh-keygen, a Python interpreter, the local Airflow."""
 
 from __future__ import annotations
 
 from dkist_build_utils.programs.airflow import active_runs, create_missing_pools, is_airflow_installed, load_errors
 from dkist_build_utils.programs.interpreter import run_program
+from dkist_build_utils.programs.pip import download_wheels
 from dkist_build_utils.programs.ssh_keygen import own_words, run_ssh_keygen
 from dkist_build_utils.programs.uv import (
     clean_environment,
@@ -17,6 +18,7 @@ __all__ = [
     "active_runs",
     "clean_environment",
     "create_missing_pools",
+    "download_wheels",
     "find_links_options",
     "has_interpreter",
     "is_airflow_installed",

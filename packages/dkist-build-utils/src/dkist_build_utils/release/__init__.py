@@ -10,13 +10,15 @@ from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity, is_
 from dkist_build_utils.release.lock import resolved_lock
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers
-from dkist_build_utils.release.tarball import archive, release_from_archive
+from dkist_build_utils.release.tarball import archive, archived_wheels, release_from_archive
 from dkist_build_utils.release.verification import Verification, signed_release, verify
+from dkist_build_utils.release.wheels import WHEELS_FOLDER, file_digest, wheels_of_lock
 from dkist_build_utils.release.workflow_row import TaskRow, WorkflowRow
 
 __all__ = [
     "MANIFEST_NAME",
     "SIGNATURE_NAME",
+    "WHEELS_FOLDER",
     "Change",
     "LockRequest",
     "Manifest",
@@ -28,8 +30,10 @@ __all__ = [
     "Verification",
     "WorkflowRow",
     "archive",
+    "archived_wheels",
     "differences",
     "export",
+    "file_digest",
     "find_release",
     "flush",
     "flush_folder",
@@ -42,4 +46,5 @@ __all__ = [
     "signed_release",
     "staged_folder",
     "verify",
+    "wheels_of_lock",
 ]

@@ -20,6 +20,8 @@ from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.pools import POOLS_NAME, render_pools
 from dkist_build_utils.release.proof import proof_faults
 from dkist_build_utils.release.signature import SIGNATURE_NAME
+from dkist_build_utils.release.wheelhouse import gathered_wheels
+from dkist_build_utils.release.wheels import file_digest, wheel_paths
 from dkist_build_utils.release.workflow_row import WorkflowRow
 from dkist_workflow import build_version
 
@@ -54,6 +56,7 @@ def export(
     python_platform: str | None = None,
     upgrade_locks: bool = False,
     lock: bool = True,
+    wheelhouse: bool = False,
 ) -> Path:
     """Write the release folder of a package's workflows.
 
@@ -81,6 +84,9 @@ def export(
     lock : bool, optional
         Whether to lock the environments. Without locks, workers install the released version and whatever its
         requirements resolve to on that day, without hashes.
+    wheelhouse : bool, optional
+        Whether the release holds every wheel that its locks name, so that workers need no index. Needs pip, the extra
+        ``wheelhouse`` of this distribution. Wheels that are there already are kept.
 
     Returns
     -------
@@ -93,8 +99,10 @@ def export(
         The package has faults, a lock cannot be made or does not fit, or a task cannot be imported in an environment
         made from its lock.
     BuildError
-        The place is taken by something that is not a release folder, or uv cannot be run.
+        The place is taken by something that is not a release folder, uv cannot be run, or a wheel cannot be fetched.
     """
+    if wheelhouse and not lock:
+        raise BuildError("a release without locks names no wheels: use --wheelhouse or --no-lock, not both")
     folders = [Path(folder) for folder in find_links]
     for folder in folders:
         if not folder.is_dir():
@@ -119,11 +127,17 @@ def export(
             release.distribution,
             release.version,
         )
-    files = _release_files(release, workflows, locks)
-    kept = {name: content for name, content in previous.files.items() if name != SIGNATURE_NAME}
-    if files != kept:  # a signature of the same bytes stays
-        replace_folder(target, files)
+    with gathered_wheels(release, locks.values() if wheelhouse else (), folders, target) as wheels:
+        _write(target, _release_files(release, workflows, locks, wheels), previous, wheels)
     return target
+
+
+def _write(target: Path, files: Mapping[str, bytes], previous: _Previous, wheels: Mapping[str, Path]) -> None:
+    """Replace the release folder, unless it is the same already."""
+    kept = {name: content for name, content in previous.files.items() if name != SIGNATURE_NAME}
+    has_wheels = (wheel_paths(target) or {}).keys() == wheels.keys()
+    if files != kept or not has_wheels:  # a signature of the same bytes stays
+        replace_folder(target, files, wheels)
 
 
 def _check_version(workflows: Sequence[Workflow], version: str | None) -> None:
@@ -199,9 +213,12 @@ def _locks(
 
 
 def _release_files(
-    release: ReleaseIdentity, workflows: Sequence[Workflow], locks: Mapping[LockRequest, bytes]
+    release: ReleaseIdentity,
+    workflows: Sequence[Workflow],
+    locks: Mapping[LockRequest, bytes],
+    wheels: Mapping[str, Path],
 ) -> dict[str, bytes]:
-    """Return every file of the release folder."""
+    """Return every file of the release folder but the wheels."""
     files = {request.file_name: content for request, content in locks.items()}
     references = {request.extras: Lock(request.file_name, digest(content)) for request, content in locks.items()}
     for workflow in workflows:
@@ -214,6 +231,7 @@ def _release_files(
         locks={request.file_name: request.extras for request in locks},
         workflows=tuple(WorkflowRow.of(workflow, names) for workflow in workflows),
         made_with={maker: version_of(maker) for maker in _MAKERS},
+        wheels={name: file_digest(path) for name, path in wheels.items()},
     )
     files[MANIFEST_NAME] = manifest.to_json()
     return files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dkist_build_utils.errors import BuildError, Fault, FaultsError
@@ -12,6 +12,7 @@ from dkist_build_utils.release.lock import digest, locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.pools import POOLS_NAME, pools_from_json
 from dkist_build_utils.release.signature import SIGNATURE_NAME
+from dkist_build_utils.release.wheels import file_digest, missing_from, wheel_paths, wheels_of_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +26,11 @@ class Release:
     manifest: Manifest
     """What it says of itself."""
     files: Mapping[str, bytes]
-    """Every file by name, the manifest and a signature included."""
+    """Every file by name, the manifest and a signature included; not the wheels."""
+    wheels: Mapping[str, Path] = field(default_factory=dict)
+    """Where each wheel is, by name; empty unless it was read from a folder that has them."""
+    has_wheels: bool = False
+    """Whether the wheels were there and are as the manifest says; those of a deployed version are elsewhere."""
 
     @property
     def signature(self) -> bytes | None:
@@ -44,28 +49,51 @@ class Release:
 
 
 def release_from_folder(folder: Path) -> Release:
-    """Return the content of a release folder; BuildError if it is none or is not as its manifest says."""
+    """Return the content of a release folder; BuildError if it is none or is not as its manifest says.
+
+    A folder without a folder of wheels is whole: those of a deployed version are beside the dags folder.
+    """
     if not folder.is_dir():
         raise BuildError(f"{folder}: there is no such folder")
-    return verified_release(str(folder), read_folder(folder))
+    paths = wheel_paths(folder)
+    wheels = None if paths is None else {name: file_digest(path) for name, path in paths.items()}
+    return replace(verified_release(str(folder), read_folder(folder), wheels), wheels=paths or {})
 
 
-def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
-    """Return files as a release; BuildError, with the subject's name, if they are not as their manifest says."""
+def verified_release(subject: str, files: Mapping[str, bytes], wheels: Mapping[str, str] | None) -> Release:
+    """Return files as a release.
+
+    Parameters
+    ----------
+    subject : str
+        What they are from, for messages.
+    files : mapping of str to bytes
+        Every file but the wheels.
+    wheels : mapping of str to str, optional
+        The SHA-256 of each wheel by name; None if they are elsewhere.
+
+    Raises
+    ------
+    BuildError
+        They are not as their manifest says.
+    """
     if MANIFEST_NAME not in files:
         raise BuildError(f"{subject} is not a release: {MANIFEST_NAME} is missing")
     manifest = Manifest.from_json(files[MANIFEST_NAME])
-    faults = [Fault(name, None, problem) for name, problem in _faults(manifest, files)]
+    faults = [Fault(name, None, problem) for name, problem in _faults(manifest, files, wheels)]
     if faults:
         raise FaultsError(subject, faults)
-    return Release(manifest, files)
+    return Release(manifest, files, has_wheels=wheels is not None)
 
 
-def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+def _faults(
+    manifest: Manifest, files: Mapping[str, bytes], wheels: Mapping[str, str] | None
+) -> Iterator[tuple[str, str]]:
     """Yield name and fault of each file that is not as the manifest says, and each contradiction in the manifest."""
     if not is_plain_name(manifest.release.folder_name):
         yield MANIFEST_NAME, f"{manifest.release.folder_name!r} is not a plain name"
     yield from _file_faults(manifest, files)
+    yield from _wheel_faults(manifest, files, manifest.wheels if wheels is None else wheels)
     yield from _lock_faults(manifest, files)
     yield from _pool_faults(manifest, files)
     yield from _workflow_faults(manifest)
@@ -86,6 +114,32 @@ def _file_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
         first = folded.setdefault(name.casefold(), name)
         if first != name:
             yield name, f"its name differs from {first!r} only in case"
+
+
+def _wheel_faults(
+    manifest: Manifest, files: Mapping[str, bytes], wheels: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each wheel that is not as the manifest says, and each that the locks lack or do not name."""
+    for name in sorted({*manifest.wheels, *wheels}):
+        if name not in wheels:
+            yield name, "the manifest lists this wheel and it is missing"
+        elif name not in manifest.wheels:
+            yield name, "the manifest does not list this wheel"
+        elif manifest.wheels[name] != wheels[name]:
+            yield name, "the SHA-256 of this wheel is not the one in the manifest"
+    if not manifest.wheels:
+        return
+    needed: set[str] = set()
+    for lock in manifest.locks.keys() & files.keys():
+        try:
+            needed.update(wheels_of_lock(files[lock], manifest.wheels))
+            missing = missing_from(manifest.wheels, files[lock])
+        except BuildError:  # told as a fault of the lock
+            return
+        if missing:
+            yield lock, f"the release holds wheels, but none for {', '.join(missing)}"
+    for name in sorted(manifest.wheels.keys() - needed):
+        yield name, "no lock names this wheel"
 
 
 def _lock_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:

@@ -69,6 +69,10 @@ class JsonObject:
         members = JsonObject(self._pop(name), f"{self._place}: {name!r}")
         return {key: members.text(key) for key in list(members.others)}
 
+    def optional_texts(self, name: str) -> dict[str, str]:
+        """Return an object of texts; an empty one if the member is missing."""
+        return self.texts(name) if name in self._left else {}
+
     def word_lists(self, name: str) -> dict[str, tuple[str, ...]]:
         """Return an object of lists of names."""
         members = JsonObject(self._pop(name), f"{self._place}: {name!r}")

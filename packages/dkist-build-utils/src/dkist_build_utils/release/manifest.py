@@ -33,6 +33,8 @@ class Manifest:
     """A row for each workflow."""
     made_with: Mapping[str, str]
     """The versions of the distributions that made the files."""
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of each wheel of the release by file name; empty if workers fetch them from an index."""
     others: Mapping[str, Any] = field(default_factory=dict)
     """Members that this version does not know."""
 
@@ -76,6 +78,7 @@ class Manifest:
             locks=members.word_lists("locks"),
             workflows=tuple(WorkflowRow.from_json(row, MANIFEST_NAME) for row in members.items("workflows")),
             made_with=members.texts("made_with"),
+            wheels=members.optional_texts("wheels"),
             others=members.others,
         )
 
@@ -83,6 +86,8 @@ class Manifest:
         """Return the bytes of ``manifest.json``."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in {"release", "others"}}
         own["workflows"] = [workflow.to_json() for workflow in self.workflows]
+        if not self.wheels:
+            del own["wheels"]
         content = {**self.others, "schema": SCHEMA, **asdict(self.release), **own}
         return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 

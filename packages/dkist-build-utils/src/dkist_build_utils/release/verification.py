@@ -11,7 +11,7 @@ from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.lock import locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME
 from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers, verified_signature
-from dkist_build_utils.release.tarball import archive_bytes, release_from_archive
+from dkist_build_utils.release.tarball import is_archive_of, release_from_archive
 
 if TYPE_CHECKING:
     import os
@@ -104,11 +104,6 @@ def required_signature(release: Release, signers: Sequence[Signers]) -> Signatur
         raise SignatureError(f"{name}: {error}") from error
 
 
-def is_archive_of(path: Path, release: Release) -> bool:
-    """Return whether a file is the archive of a release as `archive` writes it."""
-    return path.read_bytes() == archive_bytes(release)
-
-
 def _repacked(path: Path) -> BuildError:
     return BuildError(
         f"{path} is not, byte for byte, what 'dkist-build archive' writes: it was changed, or packed by another "
@@ -135,6 +130,12 @@ def _statements(release: Release, signature: Signature | None, signers: Sequence
         )
     else:
         yield "locks: none; workers install what the requirements resolve to on that day, without hashes"
+    if manifest.wheels:
+        where = "" if release.has_wheels else "; they are not in this folder, so only their names were checked"
+        yield (
+            f"wheels: {counted(len(manifest.wheels), 'wheel')}, all that the locks name, each with the SHA-256 that "
+            f"{MANIFEST_NAME} names{where}"
+        )
     yield f"pools: {', '.join(release.pools) or 'none'}, as the tasks need them"
     if signature is None:
         yield f"signature: none; {SIGNATURE_NAME} is missing"
