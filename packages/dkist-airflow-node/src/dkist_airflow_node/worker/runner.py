@@ -14,6 +14,9 @@ Standard input: one JSON object a line. The first is the request. It may stay op
 
 Variables of the DAG: ``DKIST_TASK`` (MODULE:CLASS), ``DKIST_PYTHON`` (X.Y), ``DKIST_LOCK`` with ``DKIST_LOCK_SHA256``,
 or ``DKIST_REQUIREMENT``. Of the worker: ``DKIST_ENVIRONMENT_STORE``, ``DKIST_TASK_VARIABLES``, and uv's settings.
+``DKIST_WHEELHOUSE`` is the folder where releases with their wheels were deployed to; without it, the folder
+``.<name>.dkist-wheels`` beside the dags folder. Where it has a folder ``<DKIST_LOCK_SHA256>``, or the lock has a folder
+``wheels`` beside it, the environment is built from these wheels alone, without a network.
 
 Standard output: the log, UTF-8, in lines of at most 64 KiB. A line that starts with RS (0x1e) is a JSON record with
 ``level``, ``logger``, ``message``, ``time``; those of this program have the logger ``dkist.runner``, and a ``group``
@@ -806,6 +809,13 @@ class Environment:
             requirements = f"{self.path}/requirements.txt"
             with open(requirements, "wb") as file:  # what was verified, not what the lock is by now
                 file.write(self.requirements)
+            wheels = self.wheels()
+            if wheels:
+                self.say(f"installing the wheels in {wheels}, without a network")
+                into += ["--no-config", "--offline", "--no-index", "--find-links", wheels]
+                variables = {  # no setting of an index
+                    name: value for name, value in variables.items() if name[:3] != "UV_" or name == "UV_CACHE_DIR"
+                }
             self.step(["uv", "pip", "sync", *into, "--require-hashes", requirements], variables)
         else:
             self.step(["uv", "pip", "install", *into, "--", self.requirement, "dkist-task[otlp]"], variables)
@@ -814,6 +824,16 @@ class Environment:
         with open(f"{self.path}/.finished", "wb") as file:
             file.write(library + b"\n" + self.origin.encode("utf-8", "surrogateescape") + b"\n")
         os.rename(f"{self.path}/.finished", f"{self.path}/{MARKER}")
+
+    def wheels(self) -> str:
+        """Return the folder that has every wheel of the lock, or nothing: it was put there as a whole."""
+        release = os.path.dirname(os.path.realpath(self.lock))
+        dags, name = os.path.split(os.path.dirname(release))
+        beside = self.environ.get("DKIST_WHEELHOUSE") or f"{dags}/.{name}.dkist-wheels"
+        for folder in (f"{beside}/{hexdigest(self.requirements)}", f"{release}/wheels"):
+            if os.path.isdir(folder):
+                return folder
+        return ""
 
     def step(self, command: list[str], variables: Mapping[str, str], *, is_shown: bool = True) -> None:
         """Run one program of the build in a folder without settings of a project."""
