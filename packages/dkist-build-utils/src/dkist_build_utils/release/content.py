@@ -11,6 +11,7 @@ from dkist_build_utils.release.identity import is_plain_name
 from dkist_build_utils.release.lock import digest, locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.pools import POOLS_NAME, pools_from_json
+from dkist_build_utils.release.sbom import SBOM_NAME, is_sbom_of
 from dkist_build_utils.release.signature import SIGNATURE_NAME
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[st
     yield from _file_faults(manifest, files)
     yield from _lock_faults(manifest, files)
     yield from _pool_faults(manifest, files)
+    yield from _sbom_faults(manifest, files)
     yield from _workflow_faults(manifest)
 
 
@@ -110,9 +112,16 @@ def _pool_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
         yield POOLS_NAME, f"it does not hold the pools of the tasks ({', '.join(sorted(needed)) or 'none'})"
 
 
+def _sbom_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Yield a fault if there is a bill of materials that does not list what the locks hold."""
+    if SBOM_NAME in files and not is_sbom_of(files[SBOM_NAME], (files.get(name, b"") for name in manifest.locks)):
+        yield SBOM_NAME, "it does not list what the locks hold"
+
+
 def _workflow_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Yield each statement on a workflow that contradicts another, and each file that belongs to none."""
-    expected = {POOLS_NAME, *manifest.locks}
+    # A release without locks has no bill of materials.
+    expected = {POOLS_NAME, *manifest.locks, *manifest.files.keys() & {SBOM_NAME}}
     version = manifest.release.version
     for workflow in manifest.workflows:
         dag_id, name = workflow.dag_id, workflow.file
