@@ -21,7 +21,7 @@ from dkist_build_utils.release.wheel import wheels_in
 from dkist_workflow import normalized_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from dkist_build_utils.release.identity import LockRequest
     from dkist_build_utils.release.origin import Origin
@@ -65,10 +65,11 @@ def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> tuple[byt
     """
     release = request.release
     platform = () if release.python_platform is None else ("--python-platform", release.python_platform)
+    limits = constraints_of(find_links, instrument=release.distribution)
     try:
         with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
             constraints = Path(folder, "constraints.txt")
-            constraints.write_text(constraints_of(find_links, instrument=release.distribution), encoding="utf-8")
+            constraints.write_text(limits, encoding="utf-8")
             text = run_uv(
                 *("pip", "compile", "-", "--quiet", "--generate-hashes", "--only-binary", ":all:"),
                 *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"),
@@ -81,7 +82,10 @@ def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> tuple[byt
         missing = _missing_wheel(request, find_links, str(error))
         if missing is not None:
             raise MissingWheelError(missing) from error
-        raise
+        held = [line for line in limits.splitlines() if re.split("[=>]", line)[0] in str(error)]
+        if not held:
+            raise
+        raise UvError(f"{error}\n--find-links holds {'; '.join(held)}, and nothing else is taken for it") from error
     text, origins = without_annotations(text)
     content = text.encode()
     locked_pins(content)
@@ -107,9 +111,7 @@ def locked_pins(content: bytes, *, only: str | None = None) -> dict[str, Pin]:
     """
     pins: dict[str, Pin] = {}
     # An encoding error is the same fault as any other stray byte.
-    text = content.decode("utf-8", errors="replace")
-    if only is not None:
-        text = "\n".join(_entries(text, only))
+    text = (content if only is None else _entries(content, only)).decode("utf-8", errors="replace")
     text = text.replace("\\\n", " ")
     for line in filter(None, map(str.strip, text.splitlines())):
         stated, *hashes = re.split(r"\s+(?=--)", line)
@@ -157,11 +159,12 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def _entries(text: str, name: str) -> Iterator[str]:
-    """Yield the lines of a lock that are for one distribution, however its name is written."""
+def _entries(content: bytes, name: str) -> bytes:
+    """Return the lines of a lock that are for one distribution, however its name is written."""
     written = re.escape(name).replace(r"\-", "[-_.]+")
-    for found in re.finditer(rf"^{written}\s*(?:\[|=|@)[^\n]*(?:(?<=\\)\n[^\n]*)*", text, re.IGNORECASE | re.MULTILINE):
-        yield found[0]
+    # The newline that starts the pattern is what makes the search fast: 'm' would try every byte.
+    pattern = rf"\n{written}(?![\w.-])[^\n]*(?:(?<=\\)\n[^\n]*)*".encode()
+    return b"".join(re.findall(pattern, b"\n" + content, re.IGNORECASE))
 
 
 def _instrument_requirement(request: LockRequest, find_links: Sequence[Path]) -> str:
