@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -22,20 +24,18 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return a project whose sources are committed and imported from where they are."""
     folder = Package("my-instrument", modules={"workflows.main": ""}).write_source(tmp_path / "repository")
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message", "first")
     monkeypatch.syspath_prepend(folder / "src")
-    monkeypatch.setitem(sys.modules, "my_instrument", __import__("my_instrument"))
-    monkeypatch.setitem(sys.modules, "my_instrument.workflows", __import__("my_instrument.workflows").workflows)
-    for cache in folder.rglob("__pycache__"):
-        for file in cache.iterdir():
-            file.unlink()
-        cache.rmdir()
-    return folder
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    import_module("my_instrument.workflows")
+    yield folder
+    for module in [name for name in sys.modules if name.partition(".")[0] == "my_instrument"]:
+        del sys.modules[module]
 
 
 def source(*made: Path) -> Source | None:
@@ -74,7 +74,7 @@ def test_wheel_that_a_pipeline_built(project: Path, install: Install, monkeypatc
     """A package that is installed in a repository's ignored folder comes from the clone that is worked in."""
     package = instrument()
     name = install(package)
-    __import__(f"{name}.workflows")
+    import_module(f"{name}.workflows")
     monkeypatch.chdir(project)
     assert source_of(f"{name}.workflows", package.name) is None
     (project / "pyproject.toml").write_text(f'[project]\nname = "{package.name.upper()}"\n')
@@ -87,7 +87,7 @@ def test_without_git_or_repository_there_is_no_commit(install: Install, monkeypa
     """Where nothing is known, nothing is said."""
     package = instrument()
     name = install(package)
-    __import__(name)
+    import_module(name)
     assert source_of(name, package.name) is None
     monkeypatch.setenv("PATH", "/nonexistent")
     assert source() is None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dkist_build_utils.deployment.audit import Audit, BrokenFile, Finding, audit
 from dkist_build_utils.deployment.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
+from dkist_build_utils.deployment.finding import Audit, BrokenFile, Finding, audit
 from dkist_build_utils.deployment.holding import Holding, Holdings, UnknownVersion, holdings
 
 __all__ = [
