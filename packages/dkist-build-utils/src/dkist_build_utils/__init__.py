@@ -17,6 +17,7 @@ from dkist_build_utils.deployment import (
     undeploy,
 )
 from dkist_build_utils.errors import BuildError, Fault, FaultsError, SignatureError
+from dkist_build_utils.local_run import RunSummary, TaskSummary, run_workflow
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import (
     Change,
@@ -43,8 +44,10 @@ __all__ = [
     "Holdings",
     "Manifest",
     "Release",
+    "RunSummary",
     "Signature",
     "SignatureError",
+    "TaskSummary",
     "Validation",
     "Verification",
     "__version__",
@@ -59,6 +62,7 @@ __all__ = [
     "mermaid",
     "named_workflows",
     "render_timeline",
+    "run_workflow",
     "svg",
     "tree",
     "undeploy",
