@@ -56,7 +56,10 @@ def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
     if MANIFEST_NAME not in files:
         raise BuildError(f"{subject} is not a release: {MANIFEST_NAME} is missing")
     manifest = Manifest.from_json(files[MANIFEST_NAME])
-    faults = [Fault(name, None, problem) for name, problem in _faults(manifest, files)]
+    faults = [
+        Fault(name if is_plain_name(name) else f"{name!r:.200}", None, problem)
+        for name, problem in _faults(manifest, files)
+    ]
     if faults:
         raise FaultsError(subject, faults)
     return Release(manifest, files)
@@ -65,7 +68,7 @@ def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
 def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     """Yield name and fault of each file that is not as the manifest says, and each contradiction in the manifest."""
     if not is_plain_name(manifest.release.folder_name):
-        yield MANIFEST_NAME, f"{manifest.release.folder_name!r} is not a plain name"
+        yield MANIFEST_NAME, f"{manifest.release.folder_name!r:.200} is not a plain name"
     yield from _file_faults(manifest, files)
     yield from _lock_faults(manifest, files)
     yield from _pool_faults(manifest, files)
@@ -98,7 +101,7 @@ def _lock_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
             yield name, str(error)
         else:
             if manifest.release.distribution not in pins:
-                yield name, f"it does not hold {manifest.release.distribution!r}"
+                yield name, f"it does not hold {manifest.release.distribution!r:.200}"
 
 
 def _pool_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
@@ -126,14 +129,17 @@ def _workflow_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for workflow in manifest.workflows:
         dag_id, name = workflow.dag_id, workflow.file
         if name != f"{dag_id}.py" or not dag_id.endswith(f"_{version}") or name in expected:
-            yield MANIFEST_NAME, f"DAG id {dag_id!r}, file {name!r} are not those of one workflow of {version}"
+            yield (
+                MANIFEST_NAME,
+                f"DAG id {dag_id!r:.200}, file {name!r:.200} are not those of one workflow of {version!r:.200}",
+            )
         expected.add(name)
         known: set[str] = set()
         for task in workflow.tasks:
             if task.lock is not None and manifest.locks.get(task.lock) != task.pip_extras:
-                yield name, f"task {task.name!r}: {task.lock!r} is not the lock for its extras"
+                yield name, f"task {task.name!r:.200}: {task.lock!r:.200} is not the lock for its extras"
             if not known.issuperset(task.upstreams) or task.name in known:
-                yield name, f"task {task.name!r} is listed twice or before one of its upstreams"
+                yield name, f"task {task.name!r:.200} is listed twice or before one of its upstreams"
             known.add(task.name)
     for name in sorted(expected ^ manifest.files.keys()):
         listed = "no workflow or lock in the manifest is in it" if name in manifest.files else "it is not listed"

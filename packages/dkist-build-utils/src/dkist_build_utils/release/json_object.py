@@ -7,7 +7,7 @@ from typing import Any
 
 from dkist_build_utils.errors import BuildError
 
-_WORD = re.compile(r"\w[\w.:+-]*")
+_WORD = re.compile(r"\w[\w.:+-]{0,499}")
 
 
 class JsonObject:
