@@ -10,6 +10,7 @@ from dkist_build_utils.errors import BuildError, SignatureError, counted
 from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.lock import locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME
+from dkist_build_utils.release.sbom import SBOM_NAME
 from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers, verified_signature
 from dkist_build_utils.release.tarball import archive_bytes, release_from_archive
 
@@ -135,6 +136,8 @@ def _statements(release: Release, signature: Signature | None, signers: Sequence
         )
     else:
         yield "locks: none; workers install what the requirements resolve to on that day, without hashes"
+    if SBOM_NAME in release.files:
+        yield f"bill of materials: {SBOM_NAME} lists what the locks hold"
     yield f"pools: {', '.join(release.pools) or 'none'}, as the tasks need them"
     if signature is None:
         yield f"signature: none; {SIGNATURE_NAME} is missing"
