@@ -51,6 +51,8 @@ def test_commit_of_the_package_and_its_state(project: Path) -> None:
     (project / "release" / "a.py").write_text("")
     assert source(project / "release") == Source(commit, is_clean=True)
     assert source() == Source(commit, is_clean=False)
+    assert source(project, project / "release") == Source(commit, is_clean=True)
+    assert source(project) == Source(commit, is_clean=False)
     (project / "release" / "a.py").unlink()
     (project / "src" / "my_instrument" / "new module.py").write_text("")
     assert source(project / "release") == Source(commit, is_clean=False)

@@ -101,6 +101,7 @@ def export(
     for folder in folders:
         if not folder.is_dir():
             raise BuildError(f"--find-links {folder}: there is no such folder")
+    made_at = stated_time()
     _LOGGER.info("checking the workflows of %s", getattr(workflow_package, "__name__", workflow_package))
     with build_version(version):
         workflows = checked_workflows(workflow_package)
@@ -123,10 +124,10 @@ def export(
             release.distribution,
             release.version,
         )
-    made = [Path(export_path), *folders]
+    made = [Path(export_path), target, target.with_name(f"{target.name}.tar.gz"), *folders]
     provenance = Provenance(
         source=source_of(getattr(workflow_package, "__name__", str(workflow_package)), release.distribution, made),
-        made_at=stated_time(),
+        made_at=made_at,
         locked_on=environments.locked_on,
         origins=environments.origins,
     )

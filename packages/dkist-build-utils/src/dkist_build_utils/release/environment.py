@@ -98,12 +98,12 @@ def proven_environments(
             faults.append(Fault(names, None, f"{request.name} {release.version}: {error}{hint}"))
     if faults:
         raise FaultsError(f"the environments of {release.distribution!r}", faults)
-    is_kept = bool(kept.keys() & {request.file_name for request in locks})
+    are_kept = any(request.file_name in kept for request in locks)
     return Environments(
         locks,
         _sbom(release, locks, licences, kept.get(SBOM_NAME)),
         _held(origins, locks.values()),
-        _locked_on(release, known.locked_on if is_kept else this_platform()),
+        _locked_on(release, known.locked_on if are_kept else this_platform()),
     )
 
 

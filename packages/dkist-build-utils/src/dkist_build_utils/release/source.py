@@ -49,7 +49,8 @@ def source_of(package: str, distribution_name: str, made: Sequence[Path] = ()) -
     distribution_name : str
         The instrument distribution, normalised.
     made : sequence of Path, optional
-        Folders whose files do not count as changes, because a build makes them.
+        Files and folders that do not count as changes, because a build makes them; one that holds the project itself
+        does count.
     """
     installed = _installed_commit(distribution_name)
     if installed is not None:
@@ -63,7 +64,8 @@ def source_of(package: str, distribution_name: str, made: Sequence[Path] = ()) -
             if "not a git repository" not in str(error):
                 _LOGGER.warning("the commit of '%s' is not recorded: %s", project, error)
             continue
-        return Source(commit, not any(_is_change(entry, root, made) for entry in status.split("\0") if entry))
+        outside = [path.resolve() for path in made if not project.resolve().is_relative_to(path.resolve())]
+        return Source(commit, not any(_is_change(entry, root, outside) for entry in status.split("\0") if entry))
     return None
 
 
@@ -109,7 +111,7 @@ def _knows(folder: Path) -> bool:
 def _is_change(entry: str, root: Path, made: Sequence[Path]) -> bool:
     """Return whether a line of git's status is a change that counts."""
     path = root / entry[3:]
-    return not (entry.startswith("??") and any(path.is_relative_to(folder.resolve()) for folder in made))
+    return not (entry.startswith("??") and any(path.is_relative_to(each) for each in made))
 
 
 def _installed_commit(distribution_name: str) -> str | None:
