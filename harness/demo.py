@@ -180,17 +180,18 @@ def corrupt(data: Path) -> Path:
 
 def environment_of(log: str) -> str:
     """Return the name of the environment that a task's log names."""
-    found = re.search(r"dkist: environment (.+)", log)
+    found = re.search(r"^environment (/.+)$", log, re.MULTILINE)
     return Path(found[1]).name if found else ""
 
 
 def failure_of(log: str) -> str:
     """Return a task's traceback, or the end of its output if there is none."""
     lines = log.splitlines()
-    ends = [number for number, line in enumerate(lines) if line.startswith("Command exited with")]
-    said = lines[: ends[0]] if ends else lines
-    starts = [number for number, line in enumerate(said) if line.startswith("Traceback")]
-    return "\n".join(said[starts[0] :] if starts else said[-20:])
+    start = next((number for number, line in enumerate(lines) if line.startswith("Traceback")), None)
+    if start is None:
+        return "\n".join(lines[-20:])
+    end = next((number for number, line in enumerate(lines) if number > start and line == "::endgroup::"), None)
+    return "\n".join(lines[start:end])
 
 
 def table(rows: list[tuple[TaskState, str]]) -> str:
@@ -264,11 +265,8 @@ def _example_version() -> str:
 def _check_machine() -> None:
     if sys.platform != "linux":
         raise DemoError("The demo needs Linux: supervising tasks uses system calls that only Linux has.")
-    for program in ("bash", "flock", "uv"):
-        if shutil.which(program) is None:
-            raise DemoError(
-                f"The program {program!r} is not on PATH, and tasks need it. Start the demo with: hatch run demo"
-            )
+    if shutil.which("uv") is None:
+        raise DemoError("The program 'uv' is not on PATH, and tasks need it. Start the demo with: hatch run demo")
 
 
 def _options() -> argparse.Namespace:

@@ -12,7 +12,7 @@ from harness.rest import TaskState
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOG = """dkist: environment /store/0123-py3.11-x86_64
+LOG = """environment /store/0123-py3.11-x86_64
 Traceback (most recent call last):
   File "tasks.py", line 1, in run
 ValueError: first
@@ -21,7 +21,7 @@ The above exception was the direct cause of the following exception:
 
 Traceback (most recent call last):
 ExampleError: second
-Command exited with return code 1
+::endgroup::
 Task failed with exception"""
 
 
@@ -35,7 +35,7 @@ def test_shows_the_whole_traceback_and_nothing_of_airflow() -> None:
 
 def test_shows_what_a_task_said_where_it_has_no_traceback() -> None:
     """If there is no traceback, the last lines of the log are printed."""
-    assert failure_of("dkist: no uv on this worker\nCommand exited with return code 1") == "dkist: no uv on this worker"
+    assert failure_of("no 'uv' on the PATH of this worker") == "no 'uv' on the PATH of this worker"
 
 
 def test_the_table_names_the_environment_of_each_task() -> None:

@@ -28,14 +28,6 @@ from tests.dkist_build_utils.keys import Keys, make_key
 
 
 @pytest.fixture
-def dags(tmp_path: Path) -> Path:
-    """Return an empty dags folder."""
-    folder = tmp_path / "airflow" / "dags"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def packed(install: Install, offline: Path, tmp_path: Path) -> Path:
     """Return the archive of a release with locks, whose wheels are published."""
     package = instrument()

@@ -43,6 +43,7 @@ def test_what_was_checked_is_said_in_words(locked: Path, keys: Keys) -> None:
     assert text.startswith(f"{locked.name}: an archive as 'dkist-build archive' writes it\nfiles: ")
     assert "workflows: 1 workflow with 3 tasks, each in its file" in text
     assert "locks: 2 locks of 2 distributions, each pinned to one version with SHA-256 hashes" in text
+    assert "bill of materials: sbom.cdx.json lists what the locks hold" in text
     assert "pools: high_memory_pool, as the tasks need them" in text
     assert "signature: by builder@example.org with ED25519 key SHA256:" in text
     unasked = "\n".join(verify(locked).statements)

@@ -1,4 +1,4 @@
-"""What this distribution raises on its own account."""
+"""The errors of this distribution."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class TaskError(Exception):
 
 
 class RequestError(TaskError, ValueError):
-    """A task was asked for that cannot be run: the message says what, which and how to mend it in one line."""
+    """The request cannot be carried out: the message says in one line what is wrong, where, and how to fix it."""
 
 
 class SettingError(TaskError, ValueError):
-    """A class attribute of a task is one that the engine cannot use.
+    """A class attribute of a task has a value that the engine cannot use.
 
     Parameters
     ----------

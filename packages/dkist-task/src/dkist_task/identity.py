@@ -1,9 +1,13 @@
-"""Which task of which run: what names a task on its spans, metrics and in its log."""
+"""Which task of which run: the values that name a task on its spans, on its metrics and in its log."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
+
+from dkist_task.errors import RequestError
+from dkist_task.parameters import parameters_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,12 +36,15 @@ class TaskIdentity:
     """The task's class name, which is its name in the workflow."""
 
     try_number: int | None = None
-    """Which attempt of the engine this is, None where no engine counts."""
+    """The attempt that the engine counts, None where no engine runs the task."""
 
-    def attributes(self) -> dict[str, str | int]:
-        """Return what tells this task from every other on a span."""
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
+    """The parameters of the run, by name."""
+
+    def attributes(self) -> dict[str, str | int | float | bool]:
+        """Return the attributes that distinguish this task from every other on a span."""
         task_run_id = f"{self.recipe_run_id}/{self.task_name}"
-        named: dict[str, str | int] = {
+        named: dict[str, str | int | float | bool] = {
             "cicd.pipeline.name": self.workflow_name,
             "cicd.pipeline.run.id": str(self.recipe_run_id),
             TASK_NAME: self.task_name,
@@ -48,10 +55,10 @@ class TaskIdentity:
         if self.try_number is not None:
             named["dkist.task.try_number"] = self.try_number
             named["cicd.pipeline.task.run.id"] = f"{task_run_id}/{self.try_number}"
-        return named
+        return named | {f"dkist.parameter.{name}": value for name, value in self.parameters.items()}
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which a child process is told what its parent was asked for."""
+        """Return the variables that pass this identity to a child process."""
         return {
             "DKIST_RECIPE_RUN_ID": str(self.recipe_run_id),
             "DKIST_WORKFLOW_NAME": self.workflow_name,
@@ -61,16 +68,33 @@ class TaskIdentity:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return what the variables of `environment` say that a parent process set."""
+        """Return the identity that a parent process wrote into `environment`."""
         return cls(
             int(environment["DKIST_RECIPE_RUN_ID"]),
             environment["DKIST_WORKFLOW_NAME"],
             environment["DKIST_WORKFLOW_VERSION"],
             environment["DKIST_TASK_NAME"],
             try_number_from(environment.get("DKIST_TRY_NUMBER", "")),
+            parameters_from(environment.get("DKIST_PARAMETERS", "")),
         )
 
 
 def try_number_from(text: str) -> int | None:
-    """Return the engine's count, None where there is none that can be read: it only labels telemetry."""
+    """Return the engine's count of attempts, None where `text` is no number: the count only labels telemetry."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def recipe_run_id_from(value: object) -> int:
+    """Return a recipe run id from an integer or from its ASCII digits.
+
+    Raises
+    ------
+    RequestError
+        `value` is not a positive integer.
+    """
+    text = value if isinstance(value, str) else repr(value)
+    is_kind = isinstance(value, int | str) and not isinstance(value, bool)
+    if not (is_kind and re.fullmatch(r"0*[1-9][0-9]{0,999}", text)):
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise RequestError(f"recipe run id {shown!r} is not a positive integer (digits 0-9 only)")
+    return int(text)

@@ -1,4 +1,4 @@
-"""How a piece of work ended, told the same way on spans, metrics and the exit status."""
+"""How a piece of work ended: the same words on spans, metrics, in the log and in the outcome file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,33 @@ from dataclasses import dataclass
 
 
 class TaskTerminated(SystemExit):
-    """SIGTERM asked the task to unwind.
+    """Raised in the task when SIGTERM arrives, so that it can clean up.
 
-    A ``SystemExit``, because that is what the standard library lets through wherever it catches everything else
-    (an event loop of ``asyncio``, for one).
+    A ``SystemExit``, because the standard library lets that through where it catches everything else (in an event loop
+    of ``asyncio``, for one).
     """
+
+
+class TaskSkipped(Exception):  # noqa: N818 a skip is not an error
+    """Raise this in a task that has nothing to do: the task ends as *skipped*, and the tasks after it run.
+
+    An ``Exception``, as users expect of what they raise: do not raise it inside a block that catches ``Exception``.
+
+    Parameters
+    ----------
+    reason : str
+        Why there is nothing to do, for the person who reads the log.
+
+    Examples
+    --------
+    >>> raise TaskSkipped("no polarimetric data")
+    Traceback (most recent call last):
+    dkist_task.outcome.TaskSkipped: no polarimetric data
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -21,24 +43,27 @@ class Outcome:
     """One of OpenTelemetry's values of ``cicd.pipeline.task.run.result``."""
 
     error_type: str | None
-    """Qualified name of the exception that ended the work, None where it is done."""
+    """Qualified name of the exception that ended the work, None after a success or a skip."""
 
     exit_status: int
-    """0 done, 1 anything else: 99 would read as *skipped* to Airflow, so no task's own status leaks out."""
+    """0 after a success or a skip, else 1: Airflow would read 99 as *skipped*, so a task's own status is never used."""
 
     @property
     def is_success(self) -> bool:
-        """Whether the work is done."""
+        """Whether nothing went wrong; a skip counts."""
         return self.error_type is None
 
 
 SUCCESS = Outcome("success", None, 0)
+SKIP = Outcome("skip", None, 0)
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Return how work ended that let `error` out."""
+    """Return the outcome of work that ended with `error`."""
     if error is None or (isinstance(error, SystemExit) and is_clean_exit(error)):
         return SUCCESS
+    if isinstance(error, TaskSkipped):
+        return SKIP
     if isinstance(error, KeyboardInterrupt | TaskTerminated):
         result = "cancellation"
     elif isinstance(error, TimeoutError):
@@ -49,16 +74,19 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 
 def is_clean_exit(error: SystemExit) -> bool:
-    """Tell whether `error` is an exit with 0; 256 is not that, though the system would cut it to 0."""
+    """Return whether `error` is an exit with 0; 256 is not, though the system would cut it to 0."""
     return not isinstance(error, TaskTerminated) and (
         error.code is None or (isinstance(error.code, int) and error.code == 0)
     )
 
 
 def qualified_name(kind: type) -> str:
-    """Return the name that tells `kind` from its namesakes: ``ValueError``, ``astropy.io.fits.VerifyError``."""
+    """Return the full name of `kind`: ``ValueError``, ``astropy.io.fits.VerifyError``."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 TERMINATED = outcome_of(TaskTerminated())
-"""How a task ended that SIGTERM ended."""
+"""The outcome of a task that SIGTERM ended for a reason that nobody named."""
+
+TIMED_OUT = Outcome("timeout", TERMINATED.error_type, 1)
+"""The outcome of a task that SIGTERM ended because its time was up."""

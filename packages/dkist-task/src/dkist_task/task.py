@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from opentelemetry import trace
 
-from dkist_task.identity import TaskIdentity, try_number_from
+from dkist_task.identity import TaskIdentity, recipe_run_id_from, try_number_from
+from dkist_task.parameters import parameters_from
 from dkist_task.settings import TaskSettings
 from dkist_task.telemetry import TRACER_NAME, open_span, run_context, task_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -25,24 +26,31 @@ if TYPE_CHECKING:
 STAGES = ("pre_run", "run", "post_run", "rollback")
 """The methods that run in a span of their own."""
 
-_UNDONE = (AsyncGeneratorType, CoroutineType, GeneratorType)
-"""What a method returns that has only been called, and not done any of its work."""
+_NOT_STARTED = (AsyncGeneratorType, CoroutineType, GeneratorType)
+"""The return values of a method that was called but did none of its work."""
 
 
 class TaskBase(ABC):
     """One step of a workflow.
 
-    A subclass provides `run`, and `pre_run`, `post_run`, `rollback` or ``__exit__`` where it needs them; none of them
-    has to call its parent's for the framework's sake.
+    A subclass provides `run`, and `pre_run`, `post_run`, `rollback` or ``__exit__`` where it needs them; no override
+    has to call its parent's method. A task that has nothing to do raises `TaskSkipped`.
 
     Parameters
     ----------
-    recipe_run_id : int
-        The recipe run that is processed, 1 or more.
+    recipe_run_id : int or str
+        The recipe run that is processed, 1 or more; its digits as a text are converted.
     workflow_name : str
         The workflow that this task is part of.
     workflow_version : str
         The version of that workflow.
+    parameters : mapping, optional
+        The parameters of the run, by name; not given, those of ``DKIST_PARAMETERS``.
+
+    Raises
+    ------
+    RequestError
+        The recipe run id is not a positive integer, or ``DKIST_PARAMETERS`` cannot be read.
 
     Examples
     --------
@@ -59,19 +67,35 @@ class TaskBase(ABC):
     retry_delay_seconds: ClassVar[float] = TaskSettings.retry_delay_seconds
     timeout_seconds: ClassVar[float | None] = TaskSettings.timeout_seconds
 
-    def __init__(self, recipe_run_id: int, workflow_name: str, workflow_version: str) -> None:
-        self.recipe_run_id = recipe_run_id
+    def __init__(
+        self,
+        recipe_run_id: int | str,
+        workflow_name: str,
+        workflow_version: str,
+        *,
+        parameters: Mapping[str, str | float | bool] | None = None,
+    ) -> None:
+        self.recipe_run_id = recipe_run_id_from(recipe_run_id)
         self.workflow_name = workflow_name
         self.workflow_version = workflow_version
         self.task_name = type(self).__name__
+        self.try_number = try_number_from(os.environ.get("DKIST_TRY_NUMBER", ""))
+        self.parameters = dict(
+            parameters_from(os.environ.get("DKIST_PARAMETERS", "")) if parameters is None else parameters
+        )
+
+    def __repr__(self) -> str:
+        named = ("recipe_run_id", "workflow_name", "workflow_version", "try_number", "parameters")
+        known = {name: vars(self)[name] for name in named if vars(self).get(name) not in (None, {})}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in known.items())})"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Give each stage its span here, so that no override has to call its parent for it."""
+        """Instrument each stage of the subclass, so that no override has to call its parent's method."""
         super().__init_subclass__(**kwargs)
         for name in (*STAGES, "__call__"):
             method = getattr(cls, name)
-            if isinstance(method, FunctionType) and not hasattr(method, "_is_told"):
-                setattr(cls, name, _told(name, method))
+            if isinstance(method, FunctionType) and not hasattr(method, "_is_instrumented"):
+                setattr(cls, name, _instrumented(name, method))
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +149,7 @@ class TaskBase(ABC):
         name : str
             What the block does, the same for every run.
         attributes : dict, optional
-            What tells this block from others of the name.
+            Values that distinguish this block from others of the same name.
         """
         return open_span(str(name), attributes=attributes, context=run_context(lambda: identity_of(self)))
 
@@ -138,38 +162,45 @@ def identity_of(task: TaskBase) -> TaskIdentity:
         task.workflow_version,
         task.task_name,
         try_number_from(os.environ.get("DKIST_TRY_NUMBER", "")),
+        vars(task).get("parameters", {}),  # a subclass may set the other attributes itself
     )
 
 
-def is_told_by_launcher(task: TaskBase) -> None:
-    """Mark `task` as one whose run the launcher tells, so that its call does not tell it again."""
+def mark_launched(task: TaskBase) -> None:
+    """Mark `task` as one whose run the launcher records, so that a call of it does not record another."""
     task.__dict__["_is_launched"] = True
 
 
-def _told(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `method` such that telemetry tells of it; a parent's, called by its override, is not told again."""
+def has_started_work(task: TaskBase) -> bool:
+    """Return whether `run` or `rollback` of `task` was entered."""
+    return bool({"run", "rollback"} & task.__dict__.get("_entered_stages", set()))
+
+
+def _instrumented(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` with a span around it; a parent's method that its override calls gets no second span."""
 
     @functools.wraps(method)
-    def told(self: TaskBase, *args: Any, **kwargs: Any) -> Any:
-        open_names: set[str] = self.__dict__.setdefault("_told_names", set())
+    def instrumented(self: TaskBase, *args: Any, **kwargs: Any) -> Any:
+        open_names: set[str] = self.__dict__.setdefault("_open_stages", set())
         if name in open_names or (name == "__call__" and "_is_launched" in self.__dict__):
             return method(self, *args, **kwargs)
         open_names.add(name)
+        self.__dict__.setdefault("_entered_stages", set()).add(name)
         try:
             with task_run(identity_of(self)) if name == "__call__" else _stage_span(self, name):
                 result = method(self, *args, **kwargs)
-                if isinstance(result, _UNDONE):
-                    _refuse_undone(self, name, result)
+                if isinstance(result, _NOT_STARTED):
+                    _refuse_not_started(self, name, result)
                 return result
         finally:
             open_names.discard(name)
 
-    told.__dict__["_is_told"] = True
-    return told
+    instrumented.__dict__["_is_instrumented"] = True
+    return instrumented
 
 
-def _refuse_undone(task: TaskBase, name: str, result: Any) -> NoReturn:
-    """Raise for a method that would otherwise be a success without having done anything."""
+def _refuse_not_started(task: TaskBase, name: str, result: Any) -> NoReturn:
+    """Raise an error for a method that returned without doing its work."""
     if isinstance(result, CoroutineType):
         result.close()  # or Python warns that nobody awaited it
     raise TypeError(

@@ -15,7 +15,8 @@ from dkist_airflow_node.commands import table
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
-from dkist_build_utils.commands.trust import verify_command
+from dkist_build_utils.commands.run import run_command
+from dkist_build_utils.commands.trust import audit_command, verify_command
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
 from dkist_build_utils.release import archive, export, replace_file
@@ -239,7 +240,15 @@ def _say(text: str, output: Path | None) -> None:
         replace_file(output, f"{text}\n".encode())
 
 
-for command in (deploy_command, undeploy_command, list_command, diff_command, verify_command):
+for command in (
+    run_command,
+    deploy_command,
+    undeploy_command,
+    list_command,
+    diff_command,
+    verify_command,
+    audit_command,
+):
     cli.add_command(command)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dkist_airflow_node.commands import size_text, table
-from dkist_build_utils.commands.trust import REQUIRE_SIGNATURE, REVOKED_KEYS
-from dkist_build_utils.deployment import deploy, deployed_versions, undeploy
+from dkist_build_utils.commands.trust import REQUIRE_SIGNATURE, REVOKED_KEYS, say_unknown
+from dkist_build_utils.deployment import Holdings, deploy, deployed_versions, holdings, undeploy
 from dkist_build_utils.errors import counted
 from dkist_build_utils.release import differences, find_release
 
@@ -77,12 +79,22 @@ def undeploy_command(
 @click.command("list")
 @_DAGS_FOLDER
 @_WHEELHOUSE
-def list_command(*, dags_folder: Path, wheelhouse: Path | None) -> None:
+@click.option("--holds", metavar="REQUIREMENT", help="Show only versions whose locks hold this, for example 'numpy<2'.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
+def list_command(*, dags_folder: Path, wheelhouse: Path | None, holds: str | None, as_json: bool) -> None:
     """Show the versions in the dags folder, with age and size.
 
-    NETWORK says whether workers need an index to build the environments of a version, or have all its wheels.
+    Every file of every version is compared with its manifest. NETWORK says whether workers need an index to build the
+    environments of a version, or have all its wheels. With --holds only the locks are read, so that the answer comes at
+    once; a version without locks cannot be judged, and is named.
     """
+    if holds is not None:
+        _say_holdings(holdings(dags_folder, holds), as_json=as_json)
+        return
     versions = deployed_versions(dags_folder, wheelhouse=wheelhouse)
+    if as_json:
+        click.echo(json.dumps({"versions": [asdict(version) for version in versions]}, indent=1))
+        return
     rows = (
         (
             version.name,
@@ -98,6 +110,16 @@ def list_command(*, dags_folder: Path, wheelhouse: Path | None) -> None:
     for version in versions:
         if version.damage is not None:
             click.secho(version.damage, err=True, fg="red")
+
+
+def _say_holdings(answer: Holdings, *, as_json: bool) -> None:
+    """Print which versions hold what was asked for."""
+    if as_json:
+        click.echo(json.dumps(asdict(answer), indent=1))
+        return
+    rows = ((each.name, each.lock, f"{each.distribution} {each.version}") for each in answer.found)
+    click.echo(table(("VERSION", "LOCK", "HOLDS"), rows))
+    say_unknown(answer.unknown)
 
 
 @click.command("diff")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import secrets
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from dkist_build_utils.deployment.dags_folder import dags_folder_at, exclusive, manifest_of
 from dkist_build_utils.deployment.leftover import owner, remove_or_name
 from dkist_build_utils.deployment.supply import check_supply
 from dkist_build_utils.deployment.wheelhouse import Wheelhouse
@@ -20,7 +18,6 @@ from dkist_build_utils.programs import active_runs, create_missing_pools, is_air
 from dkist_build_utils.release import (
     MANIFEST_NAME,
     SIGNATURE_NAME,
-    Manifest,
     Release,
     archived_wheels,
     file_digest,
@@ -31,14 +28,10 @@ from dkist_build_utils.release import (
     required_signers,
     signed_release,
     staged_folder,
+    this_platform,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _LOGGER = logging.getLogger(__name__)
-_WAIT_SECONDS = 600
-"""How long one deploy waits for another: a deploy holds the lock for seconds."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,8 @@ def deploy(
     _LOGGER.info("checking %s", archive)
     signers = required_signers(require_signature, revoked_keys)
     release = signed_release(Path(archive), signers)
-    dags = _resolved(dags_folder)
+    _warn_of_another_platform(release)
+    dags = dags_folder_at(dags_folder)
     shared = Wheelhouse(dags, wheelhouse)
     target = dags / release.manifest.release.folder_name
     asks_airflow = is_airflow_installed() if airflow is None else airflow
@@ -134,7 +128,7 @@ def deploy(
         check_supply(release)
     pools = release.pools
     created = create_missing_pools(pools) if pools and asks_airflow else ()
-    with _exclusive(dags) as staging:
+    with exclusive(dags) as staging:
         if release.manifest.wheels:
             shared.add(release, archived_wheels(Path(archive)))
         # Look again: another deploy may have been at work.
@@ -187,14 +181,14 @@ def undeploy(
         There is no such version; it may not be moved by this user; or, without ``force``, one of its runs is active or
         there is no Airflow to ask. The version is as it was.
     """
-    dags = _resolved(dags_folder)
+    dags = dags_folder_at(dags_folder)
     shared = Wheelhouse(dags, wheelhouse)
     target = dags / name
     if not is_plain_name(name) or not (target / MANIFEST_NAME).is_file() or target.is_symlink():
         raise BuildError(f"{name!r} is not a version deployed in {dags}; 'dkist-build list' shows those that are")
     if not force:
         _check_inactive(target, asks_airflow=is_airflow_installed() if airflow is None else airflow)
-    with _exclusive(dags) as staging:
+    with exclusive(dags) as staging:
         removed = staging / f"{name}.{secrets.token_hex(8)}"
         try:
             target.rename(removed)
@@ -220,7 +214,7 @@ def deployed_versions(
     wheelhouse : path, optional
         Where workers find wheels, as for `deploy`.
     """
-    dags = _resolved(dags_folder)
+    dags = dags_folder_at(dags_folder)
     shared = Wheelhouse(dags, wheelhouse)
     versions = []
     for manifest in sorted(dags.glob(f"*/{MANIFEST_NAME}")):
@@ -242,7 +236,7 @@ def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
     dag_ids: tuple[str, ...] = ()
     damage, is_newer, needs_network = None, False, True
     try:
-        manifest = _manifest(folder)
+        manifest = manifest_of(folder)
         dag_ids = manifest.dag_ids
         release_from_folder(folder)
         needs_network = not (manifest.locks and all(shared.has(manifest.files[lock]) for lock in manifest.locks))
@@ -258,21 +252,6 @@ def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
         needs_network=needs_network,
         is_newer=is_newer,
     )
-
-
-def _manifest(folder: Path) -> Manifest:
-    """Return the manifest of a deployed version; BuildError if it cannot be read."""
-    try:
-        return Manifest.from_json((folder / MANIFEST_NAME).read_bytes())
-    except (IsADirectoryError, PermissionError) as error:
-        raise BuildError(f"{folder / MANIFEST_NAME} cannot be read: {error.strerror}") from error
-
-
-def _resolved(dags_folder: str | os.PathLike[str]) -> Path:
-    dags = Path(dags_folder).resolve()
-    if not dags.is_dir():
-        raise BuildError(f"there is no dags folder {dags}; create it, or name the one that Airflow reads")
-    return dags
 
 
 def _is_there(target: Path, release: Release) -> bool:
@@ -303,6 +282,18 @@ def _check_dag_ids(dags: Path, release: Release) -> None:
             raise BuildError(f"DAG id {min(shared)!r} is deployed already, in {version.name}; rename the workflow")
 
 
+def _warn_of_another_platform(release: Release) -> None:
+    """Warn of locks that were made on another platform, without a word of that of the workers."""
+    made_on = release.manifest.provenance.locked_on
+    if made_on is not None and made_on != this_platform():
+        _LOGGER.warning(
+            "%s was locked on %s without --python-platform, and this machine is %s; such workers may lack wheels",
+            release.manifest.release.folder_name,
+            made_on,
+            this_platform(),
+        )
+
+
 def _make_readable(folder: Path) -> None:
     """Let everybody read a folder and its files, whatever the umask is: Airflow may run as another user."""
     for path in (*folder.iterdir(), folder):
@@ -327,53 +318,9 @@ def _check_inactive(target: Path, *, asks_airflow: bool) -> None:
             f"{target.name}: there is no Airflow on this machine to ask whether its runs have ended; "
             "use --force if they have"
         )
-    dag_ids = _manifest(target).dag_ids
+    dag_ids = manifest_of(target).dag_ids
     runs = active_runs(dag_ids)
     if runs:
         named = ", ".join(f"{dag_id} {run_id} ({state})" for dag_id, run_id, state in runs[:3])
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         raise BuildError(f"{target.name} has active runs: {named}{more}; wait for them, or use --force")
-
-
-@contextmanager
-def _exclusive(dags: Path) -> Iterator[Path]:
-    """Keep other deploys out and yield an empty folder on the file system of the dags folder.
-
-    It lies beside the dags folder, because Airflow reads hidden folders inside it. It stays, because it holds the lock.
-    What a killed deploy left in it is removed, or named if that is not possible.
-    """
-    if dags.parent.stat().st_dev != dags.stat().st_dev:
-        raise BuildError(
-            f"{dags} is on another file system than its parent folder, so a version could not appear in it in one "
-            "step; let Airflow read a folder inside that file system"
-        )
-    staging = dags.with_name(f".{dags.name}.dkist-deploy")
-    try:
-        staging.mkdir(exist_ok=True)
-        lock = (staging / "lock").open("a")
-    except OSError as error:
-        raise BuildError(f"{staging}, where versions are unpacked, cannot be created: {error.strerror}") from error
-    with lock:
-        _lock(lock.fileno(), dags)
-        for leftover in staging.iterdir():
-            if leftover.name != "lock":
-                remove_or_name(leftover)
-        yield staging
-
-
-def _lock(handle: int, dags: Path) -> None:
-    """Take a lock that ends with this process; BuildError if another deploy keeps it."""
-    deadline = time.monotonic() + _WAIT_SECONDS
-    is_said = False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise BuildError(f"another deploy to {dags} has not ended within {_WAIT_SECONDS} s") from None
-            if not is_said:
-                _LOGGER.info("waiting for another deploy to %s", dags)
-                is_said = True
-            time.sleep(0.1)
-        else:
-            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dkist_build_utils.programs.airflow import active_runs, create_missing_pools, is_airflow_installed, load_errors
+from dkist_build_utils.programs.git import GitError, run_git
 from dkist_build_utils.programs.interpreter import run_program
 from dkist_build_utils.programs.pip import download_wheels
 from dkist_build_utils.programs.ssh_keygen import own_words, run_ssh_keygen
@@ -15,6 +16,7 @@ from dkist_build_utils.programs.uv import (
 )
 
 __all__ = [
+    "GitError",
     "active_runs",
     "clean_environment",
     "create_missing_pools",
@@ -25,6 +27,7 @@ __all__ = [
     "load_errors",
     "locked_environment",
     "own_words",
+    "run_git",
     "run_program",
     "run_ssh_keygen",
     "run_uv",

@@ -11,6 +11,7 @@ from dkist_build_utils.release.identity import is_plain_name
 from dkist_build_utils.release.lock import digest, locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.pools import POOLS_NAME, pools_from_json
+from dkist_build_utils.release.sbom import SBOM_NAME, is_sbom_of
 from dkist_build_utils.release.signature import SIGNATURE_NAME
 from dkist_build_utils.release.wheels import file_digest, missing_from, wheel_paths, wheels_of_lock
 
@@ -80,7 +81,10 @@ def verified_release(subject: str, files: Mapping[str, bytes], wheels: Mapping[s
     if MANIFEST_NAME not in files:
         raise BuildError(f"{subject} is not a release: {MANIFEST_NAME} is missing")
     manifest = Manifest.from_json(files[MANIFEST_NAME])
-    faults = [Fault(name, None, problem) for name, problem in _faults(manifest, files, wheels)]
+    faults = [
+        Fault(name if is_plain_name(name) else f"{name!r:.200}", None, problem)
+        for name, problem in _faults(manifest, files, wheels)
+    ]
     if faults:
         raise FaultsError(subject, faults)
     return Release(manifest, files, has_wheels=wheels is not None)
@@ -91,11 +95,12 @@ def _faults(
 ) -> Iterator[tuple[str, str]]:
     """Yield name and fault of each file that is not as the manifest says, and each contradiction in the manifest."""
     if not is_plain_name(manifest.release.folder_name):
-        yield MANIFEST_NAME, f"{manifest.release.folder_name!r} is not a plain name"
+        yield MANIFEST_NAME, f"{manifest.release.folder_name!r:.200} is not a plain name"
     yield from _file_faults(manifest, files)
     yield from _wheel_faults(manifest, files, manifest.wheels if wheels is None else wheels)
     yield from _lock_faults(manifest, files)
     yield from _pool_faults(manifest, files)
+    yield from _sbom_faults(manifest, files)
     yield from _workflow_faults(manifest)
 
 
@@ -150,7 +155,7 @@ def _lock_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
             yield name, str(error)
         else:
             if manifest.release.distribution not in pins:
-                yield name, f"it does not hold {manifest.release.distribution!r}"
+                yield name, f"it does not hold {manifest.release.distribution!r:.200}"
 
 
 def _pool_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
@@ -164,21 +169,31 @@ def _pool_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
         yield POOLS_NAME, f"it does not hold the pools of the tasks ({', '.join(sorted(needed)) or 'none'})"
 
 
+def _sbom_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Yield a fault if there is a bill of materials that does not list what the locks hold."""
+    if SBOM_NAME in files and not is_sbom_of(files[SBOM_NAME], (files.get(name, b"") for name in manifest.locks)):
+        yield SBOM_NAME, "it does not list what the locks hold"
+
+
 def _workflow_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Yield each statement on a workflow that contradicts another, and each file that belongs to none."""
-    expected = {POOLS_NAME, *manifest.locks}
+    # A release without locks has no bill of materials.
+    expected = {POOLS_NAME, *manifest.locks, *manifest.files.keys() & {SBOM_NAME}}
     version = manifest.release.version
     for workflow in manifest.workflows:
         dag_id, name = workflow.dag_id, workflow.file
         if name != f"{dag_id}.py" or not dag_id.endswith(f"_{version}") or name in expected:
-            yield MANIFEST_NAME, f"DAG id {dag_id!r}, file {name!r} are not those of one workflow of {version}"
+            yield (
+                MANIFEST_NAME,
+                f"DAG id {dag_id!r:.200}, file {name!r:.200} are not those of one workflow of {version!r:.200}",
+            )
         expected.add(name)
         known: set[str] = set()
         for task in workflow.tasks:
             if task.lock is not None and manifest.locks.get(task.lock) != task.pip_extras:
-                yield name, f"task {task.name!r}: {task.lock!r} is not the lock for its extras"
+                yield name, f"task {task.name!r:.200}: {task.lock!r:.200} is not the lock for its extras"
             if not known.issuperset(task.upstreams) or task.name in known:
-                yield name, f"task {task.name!r} is listed twice or before one of its upstreams"
+                yield name, f"task {task.name!r:.200} is listed twice or before one of its upstreams"
             known.add(task.name)
     for name in sorted(expected ^ manifest.files.keys()):
         listed = "no workflow or lock in the manifest is in it" if name in manifest.files else "it is not listed"

@@ -10,6 +10,7 @@ from dkist_build_utils.errors import BuildError, SignatureError, counted
 from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.lock import locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME
+from dkist_build_utils.release.sbom import SBOM_NAME
 from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers, verified_signature
 from dkist_build_utils.release.tarball import is_archive_of, release_from_archive
 
@@ -136,6 +137,8 @@ def _statements(release: Release, signature: Signature | None, signers: Sequence
             f"wheels: {counted(len(manifest.wheels), 'wheel')}, all that the locks name, each with the SHA-256 that "
             f"{MANIFEST_NAME} names{where}"
         )
+    if SBOM_NAME in release.files:
+        yield f"bill of materials: {SBOM_NAME} lists what the locks hold"
     yield f"pools: {', '.join(release.pools) or 'none'}, as the tasks need them"
     if signature is None:
         yield f"signature: none; {SIGNATURE_NAME} is missing"

@@ -27,15 +27,21 @@ def _join_parent() -> None:
     from opentelemetry.context import attach
 
     from dkist_task.identity import TaskIdentity
+    from dkist_task.launcher.ending import stop_of
     from dkist_task.launcher.termination import send_spans_before_death
-    from dkist_task.outcome import TERMINATED
+    from dkist_task.outcome import TERMINATED, TIMED_OUT
     from dkist_task.telemetry import parent_context, start_child_telemetry
 
     identity = TaskIdentity.from_environment(os.environ)
     telemetry = start_child_telemetry(identity, os.environ)
     if telemetry.spans is not None:
         telemetry.spans.send_at_child_exit()
-    send_spans_before_death(lambda: telemetry.send_open_spans(TERMINATED))
+
+    def send_open_spans() -> None:
+        is_timeout, _ = stop_of(os.environ.get("DKIST_STOP_FILE", ""))
+        telemetry.send_open_spans(TIMED_OUT if is_timeout else TERMINATED)
+
+    send_spans_before_death(send_open_spans)
     attach(parent_context(identity, os.environ))
 
 

@@ -47,7 +47,7 @@ def _source_of(module_name: str) -> str | None:
 
 
 def _is_holder(metadata_folder: str, file: str) -> bool:
-    """Tell whether the distribution installed `file`, or is installed editable from a project around it."""
+    """Return whether the distribution installed `file`, or is installed editable from a project around it."""
     root = os.path.join(os.path.realpath(os.path.dirname(metadata_folder)), "")
     if file.startswith(root) and f"\n{file[len(root) :]}," in "\n" + _text(metadata_folder, "RECORD"):
         return True

@@ -1,7 +1,8 @@
-"""Runs one task in this process and tells the engine by the exit status how it ended."""
+"""Run one task in this process, and report how it ended by log, outcome file and exit status."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sys
@@ -11,45 +12,71 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from dkist_task.errors import RequestError
+from dkist_task.launcher.ending import Ending, stack_of, stop_of, traceback_of, write_outcome
 from dkist_task.launcher.opening import opening_block
 from dkist_task.launcher.request import request_from, task_class_from
 from dkist_task.launcher.termination import Termination, die_of_sigterm
-from dkist_task.outcome import TERMINATED, TaskTerminated, outcome_of
-from dkist_task.task import is_told_by_launcher
-from dkist_task.telemetry import TaskRun, Telemetry, Usage, carrier_of, configure_log, start_telemetry
+from dkist_task.outcome import TERMINATED, TIMED_OUT, Outcome, is_clean_exit, outcome_of, qualified_name
+from dkist_task.task import has_started_work, mark_launched
+from dkist_task.telemetry import (
+    TaskLog,
+    TaskRun,
+    Telemetry,
+    Usage,
+    carrier_of,
+    refuse_missing_providers,
+    start_telemetry,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
 
     from dkist_task.launcher.request import Request
-    from dkist_task.outcome import Outcome
+    from dkist_task.task import TaskBase
 
 UNUSABLE_REQUEST = 2
 """Exit status where nothing was run."""
 
-logger = logging.getLogger("dkist_task")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what `arguments` and the environment ask for and return the exit status."""
+    environment = dict(os.environ)  # as it was given: a task may change it
+    log = TaskLog(environment)
+    faulthandler.enable(log.stream.descriptor)
     try:
-        request = request_from(sys.argv[1:] if arguments is None else arguments, os.environ)
+        request = request_from(sys.argv[1:] if arguments is None else arguments, environment)
     except RequestError as refusal:
-        return _refuse(refusal)
-    configure_log(os.environ)
-    print(opening_block(request, os.environ), flush=True)  # noqa: T201 the log's first lines, whatever its level
-    return Launch(request).execute()
+        return _refuse(refusal, log, environment, None)
+    refuse_missing_providers(os.environ)
+    sys.stdout.write(opening_block(request, environment) + "\n")
+    sys.stdout.flush()
+    return Launch(request, log, environment).execute()
 
 
 class Launch:
-    """One process's run of one task, from the import of its module to the exit status."""
+    """One process's run of one task, from the import of its module to the exit status.
 
-    def __init__(self, request: Request) -> None:
+    Parameters
+    ----------
+    request : Request
+        The task, its run and what to do.
+    log : TaskLog
+        Where the launcher reports.
+    environment : mapping
+        The variables that the process was started with.
+    """
+
+    def __init__(self, request: Request, log: TaskLog, environment: Mapping[str, str]) -> None:
         self._request = request
+        self._log = log
+        self._environment = environment
         self._start = Usage(time.time_ns(), time.monotonic(), 0.0, 0.0)
         self._telemetry = Telemetry()
         self._run: TaskRun | None = None
-        self._termination = Termination(self._send_open_spans)
+        self._has_started_work = False
+        self._work_error: BaseException | None = None
+        self._termination = Termination(self._send_open_spans, self._report_signal)
 
     def execute(self) -> int:
         """Run the task and return the exit status; after a SIGTERM, die of it."""
@@ -65,17 +92,21 @@ class Launch:
         ended = time.monotonic()
         is_terminated = self._termination.is_received
         if self._run is None and isinstance(error, RequestError) and not is_terminated:
-            return _refuse(error)
-        # A task may swallow the exception, or fail while it cleans up: it was terminated all the same.
-        outcome = TERMINATED if is_terminated else outcome_of(error)
-        _log_outcome(outcome, error)
-        if self._run is not None:
-            self._run.finish(outcome, error)
-        self._telemetry.close(outcome, ended)
+            return _refuse(error, self._log, self._environment, self._request.action)
+        ending = self._ending_of(error)
+        if self._run is None:
+            self._report(ending)
+        else:
+            with trace.use_span(self._run.span, record_exception=False, set_status_on_exception=False):
+                self._report(ending)
+            self._run.finish(ending.outcome, error)
+        self._telemetry.close(ending.outcome, ended)
         if is_terminated:
             _terminate_children()
+        _write_outcome(ending, self._log, self._environment, self._request.action)
+        if is_terminated:
             die_of_sigterm()
-        return outcome.exit_status
+        return ending.outcome.exit_status
 
     def _perform(self) -> None:
         """Run the task as its author would in a script."""
@@ -84,10 +115,10 @@ class Launch:
         except RequestError:
             raise
         except BaseException:
-            self._tell()
+            self._start_run()
             raise
         # Only now: a package that sets providers of its own does so when it is imported.
-        run = self._tell()
+        run = self._start_run()
         identity = self._request.identity
         with trace.use_span(run.span, record_exception=False, set_status_on_exception=False):
             task = task_class(
@@ -95,18 +126,28 @@ class Launch:
                 workflow_name=identity.workflow_name,
                 workflow_version=identity.workflow_version,
             )
-            is_told_by_launcher(task)
+            mark_launched(task)
             with task:
                 try:
-                    if self._request.action == "run":
-                        task()
-                    else:
-                        task.rollback()
+                    self._work(task)
                 finally:
                     self._termination.let_clean_up()
 
-    def _tell(self) -> TaskRun:
-        """Start telemetry and the run's root span, and let child processes join both."""
+    def _work(self, task: TaskBase) -> None:
+        """Do what was asked for, and remember how far it came."""
+        try:
+            if self._request.action == "run":
+                task()
+            else:
+                task.rollback()
+            self._has_started_work = True
+        except BaseException as error:
+            self._has_started_work = has_started_work(task)
+            self._work_error = error
+            raise
+
+    def _start_run(self) -> TaskRun:
+        """Start telemetry and the root span, and let child processes join both."""
         identity = self._request.identity
         with self._termination.held():
             self._telemetry = start_telemetry(identity, os.environ)
@@ -118,32 +159,83 @@ class Launch:
                 os.environ.update(identity.environment() | carrier_of(self._run.span))
         return self._run
 
+    def _ending_of(self, error: BaseException | None) -> Ending:
+        """Return how the task ended that let `error` out."""
+        if self._termination.is_received:
+            # A task may swallow the exception, or fail while it cleans up: it was terminated all the same.
+            is_timeout, text = self._stop()
+            outcome = TIMED_OUT if is_timeout else TERMINATED
+            # The name of the exception, and no other error's: the task was stopped.
+            return Ending(outcome, error, text or "SIGTERM", self._traceback_of(error))
+        if isinstance(error, SystemExit) and is_clean_exit(error):
+            if self._work_error is not None and not outcome_of(self._work_error).is_success:
+                error = self._work_error  # an __exit__ that exits with 0 does not turn a failure into a success
+            elif not self._has_started_work:
+                return Ending(Outcome("failure", qualified_name(type(error)), 1), error)
+        return Ending(outcome_of(error), error, traceback=self._traceback_of(error))
+
+    def _traceback_of(self, error: BaseException | None) -> str | None:
+        """Return the traceback of `error` where it is worth showing."""
+        if error is None or isinstance(error, SystemExit) or outcome_of(error).is_success:
+            return None
+        return traceback_of(error, is_whole=self._log.is_debug)
+
+    def _report(self, ending: Ending) -> None:
+        """Log how the task ended; the traceback appears here and nowhere else."""
+        outcome = ending.outcome
+        level = logging.INFO if outcome.is_success else logging.ERROR
+        if ending.traceback:
+            stopped = f" ({ending.stop_text})" if ending.stop_text else ""
+            error_type = qualified_name(type(ending.error))
+            self._log.say(level, f"{outcome.result}: {error_type}{stopped}", ending.traceback)
+        else:
+            self._log.say(level, f"{outcome.result}: {ending.reason}" if ending.reason else outcome.result)
+
+    def _report_signal(self, frame: FrameType | None) -> None:
+        """Log where the task was when SIGTERM came; raise nothing, as this runs in the midst of the task."""
+        try:
+            _, text = self._stop()
+            stack = stack_of(frame, is_whole=self._log.is_debug) if frame is not None else ""
+            place = f"; the task was here (innermost call last):\n{stack}" if stack else ""
+            self._log.say(logging.WARNING, f"SIGTERM{': ' if text else ''}{text}{place}")
+        except Exception as error:
+            self._log.say(logging.WARNING, f"SIGTERM (the stack cannot be shown: {type(error).__name__})")
+
+    def _stop(self) -> tuple[bool, str]:
+        """Return whether the task was stopped because its time was up, and why it was stopped."""
+        return stop_of(self._environment.get("DKIST_STOP_FILE", ""))
+
     def _send_open_spans(self) -> None:
-        """Send what a termination that does not come through would lose."""
-        self._telemetry.send_open_spans(TERMINATED)
-
-
-def _log_outcome(outcome: Outcome, error: BaseException | None) -> None:
-    """Say how the task ended; the traceback appears here and nowhere else."""
-    if error is not None and not isinstance(error, SystemExit):
-        logger.error("%s: %s", outcome.result, outcome.error_type, exc_info=error)
-    elif outcome.is_success:
-        logger.info("success")
-    elif isinstance(error, SystemExit) and not isinstance(error, TaskTerminated):
-        logger.error("%s: exited with %r", outcome.result, error.code)
-    else:
-        logger.error("%s: SIGTERM", outcome.result)
+        """Send the open spans of a task that does not unwind in time."""
+        is_timeout, _ = self._stop()
+        self._telemetry.send_open_spans(TIMED_OUT if is_timeout else TERMINATED)
 
 
 def _terminate_children() -> None:
-    """End the children of `multiprocessing`, as the interpreter does at an end that is not a signal."""
+    """End the children of `multiprocessing`, as the interpreter does when no signal ends it."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None:
         for child in multiprocessing.active_children():
             child.terminate()
 
 
-def _refuse(error: RequestError) -> int:
-    """Say in one line why nothing was run."""
-    sys.stderr.write(f"dkist_task: {' '.join(str(error).split())}\n")
+def _write_outcome(ending: Ending, log: TaskLog, environment: Mapping[str, str], action: str | None) -> None:
+    """Write the outcome file, where one is asked for."""
+    path = environment.get("DKIST_OUTCOME_FILE", "")
+    if path:
+        try:
+            write_outcome(path, ending.as_json(action))
+        except OSError as error:
+            log.say(logging.ERROR, f"the outcome file cannot be written: {error}")
+
+
+def _refuse(error: RequestError, log: TaskLog, environment: Mapping[str, str], action: str | None) -> int:
+    """Report in one line why nothing was run, and return the exit status."""
+    text = f"dkist_task: {' '.join(str(error).split())}"
+    if environment.get("DKIST_LOG_FORMAT", "").strip().lower() == "records":
+        log.say(logging.ERROR, text)
+    else:
+        log.stream.write(text + "\n")
+    ending = Ending(Outcome("error", qualified_name(type(error)), UNUSABLE_REQUEST), error)
+    _write_outcome(ending, log, environment, action)
     return UNUSABLE_REQUEST

@@ -1,16 +1,16 @@
-"""What the launcher was asked for: from arguments and environment to a class and a run."""
+"""The request to the launcher: from arguments and environment to a class and a run."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import inspect
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from dkist_task.errors import RequestError
-from dkist_task.identity import TaskIdentity, try_number_from
+from dkist_task.identity import TaskIdentity, recipe_run_id_from, try_number_from
+from dkist_task.parameters import parameters_from
 from dkist_task.task import TaskBase
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ class Request:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line."""
+    """A parser that reports a wrong argument in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise RequestError(message)
 
 
 def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Request:
-    """Return what `arguments` ask for, completed from `environment`.
+    """Return the request that `arguments` make, completed from `environment`.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Re
         prog="python -m dkist_task",
         description="Run or roll back one task.",
         allow_abbrev=False,
-        # A width that is given saves the import of what would find it out.
+        # A given width saves an import.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
     )
     parser.add_argument("action", choices=["run", "rollback"])
@@ -75,7 +75,7 @@ def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Re
         module_name=module_name,
         class_name=class_name,
         identity=TaskIdentity(
-            recipe_run_id=_recipe_run_id(
+            recipe_run_id=recipe_run_id_from(
                 required(given.recipe_run_id, "DKIST_RECIPE_RUN_ID", "recipe run id (--recipe-run-id)")
             ),
             workflow_name=required(given.workflow_name, "DKIST_WORKFLOW_NAME", "workflow name (--workflow-name)"),
@@ -84,6 +84,7 @@ def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Re
             ),
             task_name=class_name,
             try_number=try_number_from(environment.get("DKIST_TRY_NUMBER", "")),
+            parameters=parameters_from(environment.get("DKIST_PARAMETERS", "")),
         ),
     )
 
@@ -121,11 +122,3 @@ def _entry_point(text: str) -> tuple[str, str]:
     if not (colon and class_name.isidentifier() and all(part.isidentifier() for part in module_name.split("."))):
         raise RequestError(f"{text!r} is not MODULE:CLASS, such as instrument.tasks:Calibrate")
     return module_name, class_name
-
-
-def _recipe_run_id(text: str) -> int:
-    """Return the number that `text` spells in ASCII digits and nothing else."""
-    if not re.fullmatch(r"0*[1-9][0-9]{0,999}", text):
-        shown = text if len(text) <= 40 else f"{text[:40]}..."
-        raise RequestError(f"recipe run id {shown!r} is not a positive integer (digits 0-9 only)")
-    return int(text)

@@ -10,21 +10,20 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from dkist_task.grace import PATIENCE_SECONDS
 from dkist_task.outcome import TaskTerminated
+from dkist_task.telemetry import flush_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-PATIENCE_SECONDS = 1.0
-"""How long a task may take to unwind before its open spans are sent without waiting for it: a SIGKILL may follow."""
-
 LOOK_SECONDS = 0.25
-"""How often the watcher looks whether the task unwinds."""
+"""How often the watcher checks whether the task unwinds."""
 
 
 class Termination:
-    """Turns the first SIGTERM into one `TaskTerminated` in the main thread; later ones change nothing.
+    """Turn the first SIGTERM into one `TaskTerminated` in the main thread; later ones change nothing.
 
     Python runs a handler between two instructions of the main thread, so native code that takes long delays it. A
     thread that the signal wakes at once sends what is known by then.
@@ -34,12 +33,16 @@ class Termination:
     send_open_spans : callable
         Called where spans cannot wait to be ended by the code inside them: in the watcher thread, where the task has
         not unwound after `PATIENCE_SECONDS`; and in a forked child, which the signal is to end at once.
+    report_signal : callable
+        Called once, with the frame that the main thread was in when the signal came.
     """
 
-    def __init__(self, send_open_spans: Callable[[], None]) -> None:
+    def __init__(self, send_open_spans: Callable[[], None], report_signal: Callable[[FrameType | None], None]) -> None:
         self.is_received = False
         """Whether SIGTERM came before the task's outcome was decided."""
         self._send_open_spans = send_open_spans
+        self._report_signal = report_signal
+        self._is_reported = False
         self._is_held = False
         self._is_due = False
         self._is_installed = False
@@ -64,7 +67,7 @@ class Termination:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Put SIGTERM off to the end of the block."""
+        """Delay SIGTERM to the end of the block."""
         self._is_held = True
         try:
             yield
@@ -74,11 +77,11 @@ class Termination:
             self._raise()
 
     def let_clean_up(self) -> None:
-        """From here on a SIGTERM is noted and raises no more: the task's ``__exit__`` is not to be broken off."""
+        """Note a SIGTERM from here on without raising: nothing interrupts the task's ``__exit__``."""
         self._is_held = True
 
     def decide(self) -> None:
-        """From here on signals are ignored: how the task ended is settled and the process about to end by itself."""
+        """Ignore signals from here on: the outcome is settled and the process is about to end by itself."""
         self._decided.set()
         if self._is_installed:
             # Not by a handler: the interpreter's last act would give its signal back to the default.
@@ -96,6 +99,7 @@ class Termination:
         if self.is_received and not is_lost:
             return
         self.is_received = True
+        self._report_once(frame)
         if self._is_held:
             self._is_due = True
         elif has_cancelled_event_loop(frame):
@@ -103,6 +107,12 @@ class Termination:
             self._raised = lambda: asked
         else:
             self._raise()
+
+    def _report_once(self, frame: FrameType | None) -> None:
+        """Report the signal, unless the watcher or the handler has done so."""
+        if not self._is_reported:
+            self._is_reported = True
+            self._report_signal(frame)
 
     def _raise(self) -> NoReturn:
         """Raise `TaskTerminated` and remember it without keeping it alive."""
@@ -115,11 +125,13 @@ class Termination:
             del error
 
     def _watch(self, reader: int) -> None:
-        """Wait for SIGTERM, then see to it that the task unwinds or that its spans are sent."""
+        """Wait for SIGTERM, then make sure that the task unwinds or that its spans are sent."""
         while (woken_by := os.read(reader, 1)) and signal.SIGTERM not in woken_by:
             pass  # another signal that the task handles
         if self._decided.wait(PATIENCE_SECONDS):
             return
+        # Native code keeps the handler waiting: this thread can see where the main thread is.
+        self._report_once(sys._current_frames().get(threading.main_thread().ident or 0))  # noqa: SLF001 documented
         self._send_open_spans()
         while not self._decided.wait(LOOK_SECONDS):
             if self.is_received and not self._is_held and self._raised() is None:
@@ -128,7 +140,7 @@ class Termination:
 
 
 def has_cancelled_event_loop(frame: FrameType | None) -> bool:
-    """Cancel the tasks of `asyncio` where a signal interrupted its loop, and tell whether that was so.
+    """Cancel the tasks of `asyncio` where a signal interrupted its loop, and return whether that was so.
 
     An exception between two steps of the loop would lose one of them, and with it whoever waits for that task.
     """
@@ -145,7 +157,7 @@ def has_cancelled_event_loop(frame: FrameType | None) -> bool:
 
 
 def send_spans_before_death(send_open_spans: Callable[[], None]) -> None:
-    """Have SIGTERM end this process as ever, once `send_open_spans` was called."""
+    """Make SIGTERM call `send_open_spans` before it ends this process."""
 
     def handle(_signal_number: int, _frame: FrameType | None) -> None:
         send_open_spans()
@@ -157,11 +169,7 @@ def send_spans_before_death(send_open_spans: Callable[[], None]) -> None:
 
 def die_of_sigterm() -> NoReturn:
     """End this process as SIGTERM ends one that does not handle it."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue  # nobody reads it any more
+    flush_streams()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
     os._exit(128 + signal.SIGTERM)  # not reached, unless SIGTERM is blocked

@@ -22,11 +22,18 @@ class CollectorSession(requests.Session):
     """
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send `request` and return its answer, read within bounds."""
+        """Send `request` and return its answer, read within bounds; a redirection is an error."""
         timeout = kwargs.get("timeout")
         deadline = time.monotonic() + (timeout if isinstance(timeout, int | float) else ANSWER_SECONDS)
         kwargs["stream"] = True
+        kwargs["allow_redirects"] = False
         response = super().send(request, **kwargs)
+        if response.is_redirect:
+            # The exporter would take it for a success, and following it would hand the headers to somebody else.
+            response.close()
+            raise requests.exceptions.TooManyRedirects(
+                "the collector redirects, which is not followed: fix its address"
+            )
         body = b""
         with response:
             # Byte by byte: a larger piece would be waited for past the deadline.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
 
     from dkist_task.outcome import Outcome
+
+logger = logging.getLogger(__name__)
 
 CHILD_SECONDS = 1.5
 """Longest that a child process may take to send its spans, while its parent waits for it."""
@@ -55,7 +58,7 @@ class ProcessSpans(SpanProcessor):
             util.register_after_fork(self, ProcessSpans.send_at_child_exit)
 
     def send_at_child_exit(self) -> None:
-        """Have this child of `multiprocessing` send its spans when it ends."""
+        """Send the spans of this child of `multiprocessing` when it ends."""
         from multiprocessing.util import Finalize
 
         Finalize(None, in_parallel, ([self.force_flush], CHILD_SECONDS), exitpriority=100)
@@ -70,7 +73,11 @@ class ProcessSpans(SpanProcessor):
             return
         with self._lock:
             if self._sinks is None:
-                self._sinks = self._make_sinks()
+                try:
+                    self._sinks = self._make_sinks()
+                except Exception as error:
+                    self._sinks = ()
+                    logger.warning("spans are not sent: %s: %s", type(error).__name__, error)
         encodable = encodable_span(span)
         for sink in self._sinks:
             sink.on_end(encodable)
@@ -84,7 +91,7 @@ class ProcessSpans(SpanProcessor):
                 record_outcome(span, outcome, None)
                 end(span)
             else:
-                # A signal's exception came between the span's end and the news of it.
+                # A signal's exception came between the end of the span and `on_end`.
                 self.on_end(span)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
@@ -130,7 +137,7 @@ def encodable_span(span: ReadableSpan) -> ReadableSpan:
 
 
 def _is_encodable(value: object) -> bool:
-    """Tell whether `value` and all it holds can be encoded."""
+    """Return whether `value` and all it holds can be encoded."""
     match value:
         case str():
             return value.isascii() or _replaced(value) == value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from dkist_task.identity import RESULT
-from dkist_task.outcome import outcome_of
+from dkist_task.outcome import TaskSkipped, outcome_of
 from dkist_task.telemetry.metrics import Usage, record_metrics
 from dkist_task.telemetry.span import TRACER_NAME, end, record_outcome, run_context
 
@@ -45,9 +45,11 @@ class TaskRun:
         """The root span of the run."""
 
     def finish(self, outcome: Outcome, error: BaseException | None) -> None:
-        """End the run: span and metrics tell the same outcome."""
+        """End the run: span and metrics get the same outcome."""
         if self.span.is_recording():
             self.span.set_attribute(RESULT, outcome.result)
+        if isinstance(error, TaskSkipped):
+            self.span.set_attribute("dkist.task.skip_reason", str(error.reason))
         record_outcome(self.span, outcome, error)
         if self._is_measured:
             record_metrics(self._identity, outcome, self._start)
@@ -56,7 +58,7 @@ class TaskRun:
 
 @contextmanager
 def task_run(identity: TaskIdentity) -> Iterator[None]:
-    """Tell the block as a run of a task, for one that is called without the launcher."""
+    """Record the block as a run of a task that is called without the launcher."""
     run = TaskRun(identity, Usage.now())
     error: BaseException | None = None
     try:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
+from dkist_task.grace import CLOSE_SECONDS
 from dkist_task.telemetry.deadline import in_parallel
 from dkist_task.telemetry.exporters import exporter_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from opentelemetry.context import Context
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     Starter = Callable[["Telemetry", TaskIdentity, Mapping[str, str]], None]
 
 logger = logging.getLogger(__name__)
-
-CLOSE_SECONDS = 2.2
-"""Longest that closing may take: with the interpreter's own end on a busy machine, 3 s after the task's last line."""
 
 
 class Telemetry:
@@ -69,7 +67,7 @@ class Telemetry:
 
 
 def start_telemetry(identity: TaskIdentity, environment: Mapping[str, str]) -> Telemetry:
-    """Set up what `environment` asks for, unless the application has done so.
+    """Set up what `environment` asks for, unless a package has set providers of its own.
 
     The SDK is imported only if something is asked for. A wrong setting is a warning.
     """
@@ -98,6 +96,9 @@ def _start_tracing(telemetry: Telemetry, identity: TaskIdentity, environment: Ma
     """Set a tracer provider where spans are asked for."""
     provider = trace.get_tracer_provider()
     if not isinstance(provider, trace.ProxyTracerProvider):
+        if isinstance(provider, trace.NoOpTracerProvider):
+            asked = exporter_names("TRACES", environment) or environment.get("DKIST_SPAN_FOLDER")
+            _warn_of_no_op("spans", asked)
         telemetry.flush_at_end(provider)
         return
     if not (exporter_names("TRACES", environment) or environment.get("DKIST_SPAN_FOLDER")):
@@ -121,6 +122,8 @@ def _start_metrics(telemetry: Telemetry, identity: TaskIdentity, environment: Ma
 
         provider = metrics.get_meter_provider()
         if type(provider).__name__ != "_ProxyMeterProvider":  # what stands in until one is set has no public name
+            if isinstance(provider, metrics.NoOpMeterProvider):
+                _warn_of_no_op("metrics", exporter_names("METRICS", environment))
             telemetry.flush_at_end(provider)
             return
     if not exporter_names("METRICS", environment):
@@ -134,6 +137,27 @@ def _start_metrics(telemetry: Telemetry, identity: TaskIdentity, environment: Ma
     meter_provider = MeterProvider(readers, resource=_resource(identity), shutdown_on_exit=False)
     metrics.set_meter_provider(meter_provider)
     telemetry.closers.append(meter_provider.shutdown)
+
+
+def _warn_of_no_op(what: str, asked: object) -> None:
+    """Warn where `what` was asked for and a package switched it off."""
+    if asked:
+        logger.warning("no %s are recorded: a package that the task imports set a no-op provider for them", what)
+
+
+def refuse_missing_providers(environment: MutableMapping[str, str]) -> None:
+    """Remove the names of providers that are not installed, with a warning for each.
+
+    OpenTelemetry would raise an error wherever the task, or a package on import, asks for a tracer or a meter.
+    """
+    for kind in ("tracer", "meter"):
+        variable = f"OTEL_PYTHON_{kind.upper()}_PROVIDER"
+        if name := environment.get(variable):
+            import importlib.metadata
+
+            if not importlib.metadata.entry_points(group=f"opentelemetry_{kind}_provider", name=name):
+                del environment[variable]
+                logger.warning("%s=%r is ignored: no such provider is installed", variable, name)
 
 
 def _resource(identity: TaskIdentity) -> Any:

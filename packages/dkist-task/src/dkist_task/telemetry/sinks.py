@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 
     from dkist_task.identity import TaskIdentity
 
+logger = logging.getLogger(__name__)
+
 QUEUE_SPANS = 20_000
 """Spans that may wait to be sent: a tight loop makes the SDK's 2,048 in a tenth of a second, and loses the rest."""
+
+MAXIMUM_QUEUE_SPANS = 1_000_000
+"""Most spans that may wait: each takes about a kilobyte of the task's memory."""
 
 BATCH_SPANS = 512
 DELAY_MILLISECONDS = 1000
@@ -33,6 +39,9 @@ INTERVAL_MILLISECONDS = 60_000
 def make_span_sinks(identity: TaskIdentity, environment: Mapping[str, str]) -> list[SpanProcessor]:
     """Return new processors for the spans of this process."""
     queue = int(positive_number(environment.get("OTEL_BSP_MAX_QUEUE_SIZE", ""), QUEUE_SPANS))
+    if queue > MAXIMUM_QUEUE_SPANS:
+        logger.warning("OTEL_BSP_MAX_QUEUE_SIZE=%d is too large; %d is used", queue, MAXIMUM_QUEUE_SPANS)
+        queue = MAXIMUM_QUEUE_SPANS
     batch = int(positive_number(environment.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", ""), BATCH_SPANS))
     delay = positive_number(environment.get("OTEL_BSP_SCHEDULE_DELAY", ""), DELAY_MILLISECONDS)
     sinks: list[SpanProcessor] = [

@@ -1,4 +1,4 @@
-"""Spans that tell how the work inside them ended."""
+"""Spans that record how the work inside them ended."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_span(
 ) -> Iterator[trace.Span]:
     """Make a span current while its block runs, and end it with the block's outcome.
 
-    The stock helper records nothing for ``SystemExit`` and ``KeyboardInterrupt``; here all that leaves is told.
+    The stock helper records nothing for ``SystemExit`` and ``KeyboardInterrupt``; this one records every exception.
     """
     span = trace.get_tracer(TRACER_NAME).start_span(name, context, attributes=attributes)
     try:
