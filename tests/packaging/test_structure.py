@@ -19,6 +19,10 @@ TESTED_ELSEWHERE = {
         "dkist_build_utils/checks/task_import",
         "dkist_build_utils/programs/airflow_program",
     ],
+    "the tests of archives and of wheels in a release see what it writes": [
+        "dkist_build_utils/release/stored_gzip",
+        "dkist_build_utils/release/wheelhouse",
+    ],
     "the workflow's tests build their graphs of it": [
         "dkist_workflow/name",
         "dkist_workflow/node",

@@ -13,7 +13,7 @@ from dkist_build_utils.release.provenance import this_platform
 from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers
 from dkist_build_utils.release.tarball import archive, archived_wheels, release_from_archive
 from dkist_build_utils.release.verification import Verification, signed_release, verify
-from dkist_build_utils.release.wheels import WHEELS_FOLDER, file_digest, wheels_of_lock
+from dkist_build_utils.release.wheel_folder import WHEELS_FOLDER, file_digest, wheels_of_lock
 from dkist_build_utils.release.workflow_row import TaskRow, WorkflowRow
 
 __all__ = [

@@ -22,8 +22,8 @@ from dkist_build_utils.release.provenance import Provenance
 from dkist_build_utils.release.sbom import SBOM_NAME
 from dkist_build_utils.release.signature import SIGNATURE_NAME
 from dkist_build_utils.release.source import source_of, stated_time
+from dkist_build_utils.release.wheel_folder import file_digest, wheel_paths
 from dkist_build_utils.release.wheelhouse import gathered_wheels
-from dkist_build_utils.release.wheels import file_digest, wheel_paths
 from dkist_build_utils.release.workflow_row import WorkflowRow
 from dkist_workflow import build_version
 

@@ -13,7 +13,7 @@ from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.pools import POOLS_NAME, pools_from_json
 from dkist_build_utils.release.sbom import SBOM_NAME, is_sbom_of
 from dkist_build_utils.release.signature import SIGNATURE_NAME
-from dkist_build_utils.release.wheels import file_digest, missing_from, wheel_paths, wheels_of_lock
+from dkist_build_utils.release.wheel_folder import file_digest, missing_from, wheel_paths, wheels_of_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from dkist_build_utils.errors import BuildError
-from dkist_build_utils.release.wheels import WHEELS_FOLDER
+from dkist_build_utils.release.wheel_folder import WHEELS_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

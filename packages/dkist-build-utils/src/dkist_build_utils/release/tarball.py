@@ -18,7 +18,7 @@ from dkist_build_utils.release.identity import is_plain_name
 from dkist_build_utils.release.manifest import MANIFEST_NAME
 from dkist_build_utils.release.signature import SIGNATURE_NAME, signed
 from dkist_build_utils.release.stored_gzip import StoredGzip
-from dkist_build_utils.release.wheels import WHEELS_FOLDER, is_wheel_name
+from dkist_build_utils.release.wheel_folder import WHEELS_FOLDER, is_wheel_name
 
 if TYPE_CHECKING:
     import os

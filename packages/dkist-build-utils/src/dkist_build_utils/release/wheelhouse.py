@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.programs import download_wheels
 from dkist_build_utils.release.folder import staged_folder
-from dkist_build_utils.release.wheels import file_digest, is_wheel_name, missing_from, wheel_paths, wheels_of_lock
+from dkist_build_utils.release.wheel_folder import file_digest, is_wheel_name, missing_from, wheel_paths, wheels_of_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
