@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from dkist_build_utils import export
 from harness.packages import ROOT, Package
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -66,8 +67,6 @@ def add(name: str) -> Path:
     ValueError
         The form is there already.
     """
-    from dkist_build_utils import export
-
     folder = GOLDEN / name
     if folder.exists():
         raise ValueError(f"'{folder}' is there already, and what is golden never changes; choose another name")

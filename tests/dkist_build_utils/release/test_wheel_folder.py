@@ -31,8 +31,8 @@ def test_release_holds_each_wheel_once(released: Path, offline: Path) -> None:
     assert [path.name for path in released.parent.iterdir()] == [released.name]
 
 
-def test_release_is_the_same_bytes_without_its_index(released: Path, install: Install, offline: Path) -> None:
-    """Wheels that are there are kept, so the release can be made again when the index has them no longer."""
+def test_release_is_the_same_bytes_each_time(released: Path) -> None:
+    """Wheels that are there are kept; those that are not are fetched again, by the hashes of the locks."""
     before = archive(released).read_bytes()
     workflows = f"{released.name.partition('_')[0].replace('-', '_')}.workflows"
     times = {path: path.stat().st_mtime_ns for path in released.rglob("*")}
@@ -81,14 +81,14 @@ def test_missing_and_added_wheels_are_refused(released: Path) -> None:
     """The folder of wheels holds what the manifest lists and nothing else."""
     wheels = released / "wheels"
     Package("stranger").write_wheel(wheels)
-    with pytest.raises(BuildError, match="stranger-1.0.0-py3-none-any.whl: the manifest does not list this wheel"):
+    with pytest.raises(BuildError, match=r"stranger-1\.0\.0-py3-none-any\.whl: the manifest does not list this wheel"):
         find_release(released)
     (wheels / "stranger-1.0.0-py3-none-any.whl").rename(wheels / "notes.txt")
     with pytest.raises(BuildError, match=r"'notes\.txt' is not a wheel"):
         find_release(released)
     (wheels / "notes.txt").unlink()
     Path(wheels / "stranger-1.0.0-py3-none-any.whl").symlink_to("/etc/passwd")
-    with pytest.raises(BuildError, match="'stranger-1.0.0-py3-none-any.whl' is not a wheel"):
+    with pytest.raises(BuildError, match=r"'stranger-1\.0\.0-py3-none-any\.whl' is not a wheel"):
         find_release(released)
     (wheels / "stranger-1.0.0-py3-none-any.whl").unlink()
     next(wheels.glob("dkist_task*")).unlink()

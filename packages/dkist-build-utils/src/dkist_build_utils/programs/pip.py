@@ -80,8 +80,8 @@ def download_wheels(
             check=False,
         )
     if done.returncode != 0:
-        lines = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        words = "\n".join(lines) or done.stderr.strip() or f"it ended with exit status {done.returncode}"
+        _, _, said = done.stderr.partition("ERROR: ")
+        words = (said or done.stderr).strip() or f"it ended with exit status {done.returncode}"
         raise BuildError(f"pip cannot download what a lock names: {words}")
 
 
