@@ -30,6 +30,7 @@ from dkist_build_utils.release import (
     export,
     find_release,
     verify,
+    write_containerfiles,
 )
 
 __all__ = [
@@ -68,4 +69,5 @@ __all__ = [
     "undeploy",
     "validate_workflows",
     "verify",
+    "write_containerfiles",
 ]

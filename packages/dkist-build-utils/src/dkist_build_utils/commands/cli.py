@@ -19,7 +19,7 @@ from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
-from dkist_build_utils.release import archive, export, replace_file
+from dkist_build_utils.release import archive, export, replace_file, write_containerfiles
 from dkist_workflow import WorkflowError
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def _validation_object(validation: Validation) -> dict[str, Any]:
     is_flag=True,
     help="Put every wheel that the locks name into the release, so that workers need no index.",
 )
+@click.option("--notebook", is_flag=True, help="Write <dag_id>.ipynb of each workflow too, beside the release folder.")
 def export_command(
     package: str,
     *,
@@ -160,6 +161,7 @@ def export_command(
     upgrade_locks: bool,
     no_lock: bool,
     wheelhouse: bool,
+    notebook: bool,
 ) -> None:
     """Write the release folder of PACKAGE.
 
@@ -180,6 +182,7 @@ def export_command(
         upgrade_locks=upgrade_locks,
         lock=not no_lock,
         wheelhouse=wheelhouse,
+        notebook=notebook,
     )
     click.echo(folder)
 
@@ -196,6 +199,21 @@ def archive_command(folder: Path, *, sign_with: Path | None) -> None:
     Ed25519 key does so too.
     """
     click.echo(archive(folder, sign_with=sign_with))
+
+
+@cli.command()
+@click.argument("folder", metavar="RELEASE_FOLDER", type=_FOLDER)
+@click.option(
+    "--containerfile", is_flag=True, required=True, help="Write the files; an engine such as podman builds the images."
+)
+def image(folder: Path, **_: bool) -> None:
+    """Describe an image for each lock of a release.
+
+    Each Containerfile is written beside RELEASE_FOLDER, which is the context of its build. It installs from the lock
+    alone, without an index where the release has its wheels. The image has no Airflow, and runs a task.
+    """
+    for path in write_containerfiles(folder):
+        click.echo(path)
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dkist_build_utils.release.builder import export
+from dkist_build_utils.release.containerfile import write_containerfiles
 from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.difference import Change, differences, find_release
 from dkist_build_utils.release.folder import flush, flush_folder, replace_file, staged_folder
@@ -51,4 +52,5 @@ __all__ = [
     "this_platform",
     "verify",
     "wheels_of_lock",
+    "write_containerfiles",
 ]

@@ -17,6 +17,7 @@ from dkist_build_utils.release.folder import read_folder, replace_folder
 from dkist_build_utils.release.identity import ReleaseIdentity
 from dkist_build_utils.release.lock import digest
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
+from dkist_build_utils.release.notebook import write_notebooks
 from dkist_build_utils.release.pools import POOLS_NAME, render_pools
 from dkist_build_utils.release.provenance import Provenance
 from dkist_build_utils.release.sbom import SBOM_NAME
@@ -59,6 +60,7 @@ def export(
     upgrade_locks: bool = False,
     lock: bool = True,
     wheelhouse: bool = False,
+    notebook: bool = False,
 ) -> Path:
     """Write the release folder of a package's workflows.
 
@@ -89,6 +91,9 @@ def export(
     wheelhouse : bool, optional
         Whether the release holds every wheel that its locks name, so that workers need no index. Needs pip, the extra
         ``wheelhouse`` of this distribution. Wheels that are there already are kept.
+    notebook : bool, optional
+        Whether to write a notebook of each workflow as well, ``<dag_id>.ipynb`` in ``export_path``. It is no part of
+        the release. Needs the extra ``notebook`` of this distribution.
 
     Returns
     -------
@@ -141,6 +146,8 @@ def export(
     )
     with gathered_wheels(release, environments.locks.values() if wheelhouse else (), folders, target) as wheels:
         _write(target, _release_files(release, workflows, environments, provenance, wheels), previous, wheels)
+    if notebook:
+        write_notebooks(workflows, Path(export_path))
     return target
 
 
