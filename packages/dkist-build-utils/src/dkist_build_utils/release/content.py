@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Release:
-    """A release folder in memory; it holds what its manifest says and nothing else."""
+    """A release folder in memory, with exactly the files that its manifest lists."""
 
     manifest: Manifest
-    """What it says of itself."""
+    """Its manifest."""
     files: Mapping[str, bytes]
     """Every file by name, the manifest and a signature included."""
 
@@ -45,14 +45,14 @@ class Release:
 
 
 def release_from_folder(folder: Path) -> Release:
-    """Return the content of a release folder; BuildError if it is none or is not as its manifest says."""
+    """Return the content of a folder; BuildError if it is not a release folder, or differs from its manifest."""
     if not folder.is_dir():
         raise BuildError(f"{folder}: there is no such folder")
     return verified_release(str(folder), read_folder(folder))
 
 
 def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
-    """Return files as a release; BuildError, with the subject's name, if they are not as their manifest says."""
+    """Return files as a release; BuildError, with the subject's name, if they differ from their manifest."""
     if MANIFEST_NAME not in files:
         raise BuildError(f"{subject} is not a release: {MANIFEST_NAME} is missing")
     manifest = Manifest.from_json(files[MANIFEST_NAME])
@@ -66,7 +66,7 @@ def verified_release(subject: str, files: Mapping[str, bytes]) -> Release:
 
 
 def _faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """Yield name and fault of each file that is not as the manifest says, and each contradiction in the manifest."""
+    """Yield name and fault of each file that differs from the manifest, and each contradiction in the manifest."""
     if not is_plain_name(manifest.release.folder_name):
         yield MANIFEST_NAME, f"{manifest.release.folder_name!r:.200} is not a plain name"
     yield from _file_faults(manifest, files)

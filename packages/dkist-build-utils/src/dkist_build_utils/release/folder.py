@@ -82,7 +82,7 @@ def replace_file(target: Path, content: bytes) -> None:
 
 @contextmanager
 def staged_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Write files to a hidden folder in ``parent`` and yield it, to be renamed; remove it if it is still there after.
+    """Write files to a hidden folder in ``parent`` and yield it for renaming; remove it after if it is still there.
 
     Folders that killed processes left are removed first.
     """
