@@ -35,7 +35,10 @@ TESTED_IN = {
     # Programs of their own: their callers' tests run them.
     "dkist_build_utils/checks/test_import_check": ["dkist_build_utils/checks/task_import"],
     "dkist_build_utils/programs/test_airflow": ["dkist_build_utils/programs/airflow_program"],
-    "dkist_build_utils/commands/test_cli": ["dkist_build_utils/commands/deployment", "dkist_build_utils/commands/trust"],
+    "dkist_build_utils/commands/test_cli": [
+        "dkist_build_utils/commands/deployment",
+        "dkist_build_utils/commands/trust",
+    ],
     # The command is started, killed and started again: what its parts do together is what is promised.
     "dkist_build_utils/local_run/test_run": ["dkist_build_utils/commands/run", "dkist_build_utils/local_run/*"],
     "dkist_build_utils/deployment/test_deployment": [
