@@ -63,19 +63,19 @@ class PrivateAirflow(AirflowApi):
 
     Parameters
     ----------
-    home
+    home : Path
         ``AIRFLOW_HOME``; created if missing. ``home/components`` has the logs of components, ``home/logs`` of tasks.
-    dags
+    dags : Path, optional
         The dags folder; None for ``home/dags``.
-    python
+    python : Path, optional
         Interpreter of the environment that has Airflow.
-    dag_processor_python
+    dag_processor_python : Path, optional
         Interpreter of another environment for the dag-processor; None for the same.
-    database
+    database : str, optional
         SQLAlchemy address of an empty or migrated database; None for SQLite in `home`.
-    executor
+    executor : str, optional
         Airflow's executor.
-    env
+    env : Mapping[str, str], optional
         Variables to add to the environment of every component, and so to tasks under the LocalExecutor. A name that
         starts with ``AIRFLOW__`` overrides a setting made here.
 
@@ -204,15 +204,15 @@ class PrivateAirflow(AirflowApi):
 
         Parameters
         ----------
-        name
+        name : str
             Its log is ``home/components/<name>.log``. An older component of this name is stopped first.
-        arguments
+        arguments : Sequence[str]
             Arguments of ``airflow``.
-        python
+        python : Path, optional
             Interpreter of another environment that has Airflow; None for this Airflow's.
-        env
+        env : Mapping[str, str], optional
             Variables to add to the environment.
-        grace_seconds
+        grace_seconds : float, optional
             How long the component and its tasks have to end when this Airflow stops.
         """
         python = python or self.python

@@ -33,13 +33,13 @@ def airflow_environment(
 
     Parameters
     ----------
-    requirements
+    requirements : Sequence[str], optional
         What to install beside Airflow and ``uv``: a provider, a wheel's path.
-    airflow
+    airflow : str, optional
         Minor version; there must be a constraints file for it, or one is given.
-    python
+    python : str, optional
         Minor version of the interpreter.
-    constraints
+    constraints : Path, optional
         File of the versions to install; None for the one that is committed.
 
     Raises

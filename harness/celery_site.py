@@ -111,15 +111,15 @@ def celery_site(
 
     Parameters
     ----------
-    folder
+    folder : Path
         Home of Airflow and of the broker; made here.
-    wheels
+    wheels : Path
         Folder of the project's wheels.
-    queues
+    queues : Mapping[str, str]
         Queue of each worker by its name.
-    stores
+    stores : Path
         Folder of the workers' environment stores.
-    env
+    env : Mapping[str, str]
         Variables to add to the environment of every component.
 
     Raises
@@ -190,11 +190,11 @@ def environment_above(folder: Path, base: Path, wheels: Path) -> Path:
 
     Parameters
     ----------
-    folder
+    folder : Path
         Folder of the new environment.
-    base
+    base : Path
         Interpreter of the other environment.
-    wheels
+    wheels : Path
         Folder of the project's wheels.
 
     Returns
@@ -232,15 +232,15 @@ def released(package: str, version: str, wheels: Path, folder: Path, *, python_p
 
     Parameters
     ----------
-    package
+    package : str
         Dotted name of the package that holds the workflows.
-    version
+    version : str
         The version to release.
-    wheels
+    wheels : Path
         Folder of its wheel, and of the wheels of the project.
-    folder
+    folder : Path
         Where the release folder goes.
-    python_path
+    python_path : Path, optional
         Folder of the package if it is not installed.
     """
     env = {**os.environ, **({} if python_path is None else {"PYTHONPATH": str(python_path)})}

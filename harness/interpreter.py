@@ -27,7 +27,7 @@ def find_interpreter(version: str) -> Path:
 
     Parameters
     ----------
-    version
+    version : str
         Major and minor version, as in ``3.13``.
 
     Raises

@@ -22,17 +22,17 @@ class GuardedProcess:
 
     Parameters
     ----------
-    name
+    name : str
         Its name in messages.
-    command
+    command : Sequence[str]
         Program and arguments.
-    log
+    log : Path
         File that receives its output (appended).
-    env
+    env : Mapping[str, str]
         Its whole environment.
-    cwd
+    cwd : Path, optional
         Its working folder.
-    grace_seconds
+    grace_seconds : float, optional
         How long `stop` waits before it kills.
     """
 

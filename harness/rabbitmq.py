@@ -36,9 +36,9 @@ class PrivateRabbitMQ:
 
     Parameters
     ----------
-    home
+    home : Path
         Folder of its data and logs.
-    has_tls
+    has_tls : bool, optional
         Listen on `tls_port` too, with a certificate for ``localhost`` that the authority in `ca_file` has signed.
     """
 

@@ -76,7 +76,7 @@ class AirflowApi:
 
     Parameters
     ----------
-    url
+    url : str
         Address of the server, without ``/api/v2``.
     """
 
@@ -171,13 +171,13 @@ class AirflowApi:
 
         Parameters
         ----------
-        dag_id
+        dag_id : str
             The DAG.
-        recipe_run_id
+        recipe_run_id : Any, optional
             The configuration's value of this name; None to leave it out.
-        conf
+        conf : Mapping[str, Any], optional
             More configuration.
-        run_id
+        run_id : str, optional
             Id of the run; None lets Airflow make one.
 
         Raises
@@ -214,11 +214,11 @@ class AirflowApi:
 
         Parameters
         ----------
-        dag_id, run_id
+        dag_id, run_id : str
             The run.
-        on_change
+        on_change : Callable[[TaskState], None], optional
             Called with a task whenever its state or attempt has changed.
-        timeout
+        timeout : float, optional
             Seconds after which to give up.
 
         Raises
@@ -281,11 +281,11 @@ class AirflowApi:
 
         Parameters
         ----------
-        dag_id, run_id
+        dag_id, run_id : str
             The run.
-        tasks
+        tasks : Iterable[str], optional
             Names of the tasks; empty for all.
-        downstream
+        downstream : bool, optional
             Whether to clear the tasks after them too.
         """
         body: dict[str, Any] = {

@@ -53,7 +53,7 @@ def test_queue_that_nobody_consumes_is_refused() -> None:
     """A task in an unknown queue would wait for ever."""
     assert check_queue("Parse", None) is ResourceQueue.DEFAULT
     assert check_queue("Parse", "gpu") is ResourceQueue.GPU
-    with pytest.raises(WorkflowError, match=r"task 'Parse': resource_queue 'huge' is none of ResourceQueue\.DEFAULT, "):
+    with pytest.raises(WorkflowError, match=r"task 'Parse': resource_queue 'huge' is not one of ResourceQueue\.DEF"):
         check_queue("Parse", "huge")
 
 

@@ -63,7 +63,7 @@ def test_typed_text_becomes_a_value(parameter: Parameter, text: str, value: obje
         (Parameter("scale", float, 1), "nan", "value must be a finite number, not nan"),
         (Parameter("scale", float, 1), "much", "'much' is not a number"),
         (Parameter("is_fast", bool, default=True), "1", "'1' is not true or false"),
-        (Parameter("mode", str, "a", choices=["a", "b"]), "c", "value 'c' is none of 'a', 'b'$"),
+        (Parameter("mode", str, "a", choices=["a", "b"]), "c", "value 'c' is not one of 'a', 'b'$"),
     ],
 )
 def test_text_that_is_no_allowed_value_is_refused(parameter: Parameter, text: str, message: str) -> None:
@@ -97,7 +97,7 @@ def test_text_that_is_no_allowed_value_is_refused(parameter: Parameter, text: st
         (("p", bool, True, None, 1), "a bool has no minimum and no maximum"),
         (("p", str, "a", None, None, "abc"), "choices must be a list of values, not 'abc'"),
         (("p", str, "a", None, None, {"a"}), "choices must be a list of values, not {'a'}"),
-        (("p", str, "a", None, None, ["b"]), "default 'a' is none of 'b'"),
+        (("p", str, "a", None, None, ["b"]), "default 'a' is not one of 'b'"),
         (("p", str, "a", None, None, ["a", "a"]), r"choices \['a', 'a'\] hold a value twice; remove one"),
         (("p", str, "a", None, None, ["a", 1]), "choice must be text, not 1"),
         (("p", int, 1, 0, None, [1]), "choices do not go with bounds or with the type bool; leave the choices out"),

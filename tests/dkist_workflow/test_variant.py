@@ -179,7 +179,7 @@ class Stranger(TaskBase):
             "replace: task 'Calibrate', which is to replace 'Assemble', would be in the variant twice",
         ),
         ({"replace": {Parse: LoadLocal, Assemble: LoadLocal}}, "replace: task 'LoadLocal', which is to"),
-        ({"resource_queue": {Parse: "huge"}}, "task 'Parse': resource_queue 'huge' is none of"),
+        ({"resource_queue": {Parse: "huge"}}, "task 'Parse': resource_queue 'huge' is not one of"),
         ({"resource_queue": ResourceQueue.GPU}, "resource_queue must be a dict whose keys are tasks"),
         (
             {"resource_queue": {Parse: None}, "replace": {Parse: LoadLocal}},

@@ -82,8 +82,11 @@ def test_description_and_parameters_are_kept(make_workflow: MakeWorkflow) -> Non
     assert (make_workflow().description, make_workflow().parameters) == ("", ())
 
 
-def test_none_stands_for_no_tags(make_workflow: MakeWorkflow) -> None:
-    """None stands for what is not given, as it does for upstreams, queue and extras."""
+def test_tags_are_kept_in_their_order(make_workflow: MakeWorkflow) -> None:
+    """Any iterable of texts will do, each of up to the 100 characters that Airflow keeps; None stands for none."""
+    longest = "x" * 100
+    assert make_workflow(tags=["solar", "a b", longest]).tags == ("solar", "a b", longest)
+    assert make_workflow(tags=(tag for tag in ["é"])).tags == ("é",)
     assert make_workflow(tags=None).tags == ()
 
 
@@ -99,8 +102,12 @@ def test_none_stands_for_no_tags(make_workflow: MakeWorkflow) -> None:
         ({"workflow_package": None}, "workflow_package is None; pass __package__"),
         ({"workflow_package": ""}, "workflow_package is ''; pass __package__"),
         ({"tags": "vbi"}, r"tags must be a list of texts; write \['vbi'\]"),
-        ({"tags": ["x" * 101]}, "must be printable text of 1 to 100 characters"),
+        ({"tags": ["solar", "x" * 101]}, "workflow 'vbi_l0_to_l1': tag 'x+' must be printable text of 1 to 100 char"),
         ({"tags": [" "]}, "tag ' ' must be printable text"),
+        ({"tags": [""]}, "tag '' must be printable text"),
+        ({"tags": ["two\nlines"]}, r"tag 'two\\nlines' must be printable text"),
+        ({"tags": ["\x1b[2J"]}, r"tag '\\x1b\[2J' must be printable text"),
+        ({"tags": [3]}, "tag 3 must be printable text"),
         ({"description": 3}, "workflow 'vbi_l0_to_l1': description must be text, not 3"),
         ({"parameters": ["bins"]}, "workflow 'vbi_l0_to_l1': 'bins' in parameters is not a Parameter"),
     ],
@@ -162,7 +169,7 @@ def test_mistakes_of_a_task_are_reported_with_the_workflow(make_workflow: MakeWo
     workflow = make_workflow()
     with pytest.raises(WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task <class 'int'> is not a subclass of"):
         workflow.add_node(task=int)  # type: ignore[arg-type]
-    with pytest.raises(WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task 'Parse': resource_queue 'huge' is none"):
+    with pytest.raises(WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task 'Parse': resource_queue 'huge' is not"):
         workflow.add_node(task=Parse, resource_queue="huge")  # type: ignore[arg-type]
     with pytest.raises(WorkflowError, match=r"^workflow 'vbi_l0_to_l1': task 'Parse': pip_extras must be a list"):
         workflow.add_node(task=Parse, pip_extras="quality")

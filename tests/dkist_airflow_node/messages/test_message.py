@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import itertools
 import json
@@ -96,3 +97,23 @@ def test_anything_else_is_refused(body: bytes, complaint: str) -> None:
     """What is cut off, or is something else, is not taken for a message."""
     with pytest.raises(MessageFormatError, match=complaint):
         FailureMessage.from_json(body)
+
+
+def test_the_longest_body_is_read() -> None:
+    """64 KiB are accepted, as documented, and one byte more is not."""
+    assert MAXIMUM_BYTES == 65536
+    body = make_message().to_json()
+    assert FailureMessage.from_json(body.ljust(MAXIMUM_BYTES)).task_name == "Calibrate"
+    with pytest.raises(MessageFormatError, match="longer than a failure message may be"):
+        FailureMessage.from_json(body.ljust(MAXIMUM_BYTES + 1))
+
+
+def test_text_is_utf_8() -> None:
+    """A person who looks into the queue reads the text as it is, and it takes two bytes, not six, for each letter."""
+    assert "ValueError: é".encode() in make_message().to_json()
+
+
+def test_a_message_does_not_change() -> None:
+    """What is spooled, published and logged is the same message."""
+    with pytest.raises(dataclasses.FrozenInstanceError, match="task_name"):
+        make_message().task_name = "another"  # type: ignore[misc]

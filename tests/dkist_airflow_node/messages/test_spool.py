@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pwd
 import random
 import signal
 import stat
@@ -14,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from dkist_airflow_node.errors import SpoolError
+from dkist_airflow_node.messages import spool as spool_module
 from dkist_airflow_node.messages.message import FailureMessage
-from dkist_airflow_node.messages.spool import Spool, spool_folder
+from dkist_airflow_node.messages.spool import MAXIMUM_MESSAGES, Spool, spool_folder
 from dkist_airflow_node.messages.spool_file import UNREADABLE
 from tests.dkist_airflow_node.messages.test_message import make_message
 
@@ -73,9 +76,10 @@ def test_kept_in_order_and_private(tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in spool.folder.iterdir()} == {0o600}
 
 
-def test_a_folder_that_others_may_read_is_closed(tmp_path: Path) -> None:
-    """A folder made by an administrator with the usual mode becomes private."""
-    tmp_path.chmod(0o755)
+@pytest.mark.parametrize("mode", [0o755, 0o740, 0o720, 0o710, 0o704, 0o702, 0o701])
+def test_a_folder_that_others_may_use_is_closed(tmp_path: Path, mode: int) -> None:
+    """A folder made by an administrator with the usual mode, or any other that is too open, becomes private."""
+    tmp_path.chmod(mode)
     Spool(tmp_path).add(make_message().to_json())
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
@@ -87,7 +91,66 @@ def test_full(tmp_path: Path) -> None:
     spool.add(make_message("2").to_json())
     with pytest.raises(SpoolError, match="is full: 2 messages wait there"):
         spool.add(make_message("3").to_json())
+    with pytest.raises(SpoolError, match="is full: 1 messages wait there"):
+        Spool(tmp_path, maximum_messages=1).add(make_message("4").to_json())
     assert names(spool) == ["1", "2"]
+    assert MAXIMUM_MESSAGES == 10_000  # as documented
+
+
+@pytest.mark.parametrize("other", [1, -1])
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: int) -> None:
+    """Somebody else could read the messages there, or make them up."""
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + other)
+    with pytest.raises(SpoolError, match=r"belongs to user \d+, not to this user .*DKIST_MESSAGE_SPOOL"):
+        Spool(tmp_path).add(make_message().to_json())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fails_leaves_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that cannot be written leaves no file behind."""
+
+    def fail(_descriptor: int, _body: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool_module, "write", fail)
+    with pytest.raises(SpoolError, match=r"cannot be written: .*No space left on device"):
+        Spool(tmp_path).add(make_message().to_json())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing_holds_nothing_and_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Before the first failure there is no folder; something else in its place is a wrong setting."""
+    assert names(Spool(tmp_path / "none")) == []
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolError, match=r"file cannot be read: Not a directory; name another folder in DKIST_MESS"):
+        Spool(tmp_path / "file").paths()
+
+
+def test_what_another_process_holds_is_passed_over(tmp_path: Path) -> None:
+    """A message, or an unfinished file, that another process has locked does not stop those behind it."""
+    spool = Spool(tmp_path)
+    first = spool.add(make_message("1").to_json())
+    spool.add(make_message("2").to_json())
+    (tmp_path / "0.part").write_bytes(make_message("held").to_json())
+    (tmp_path / "1.part").write_bytes(make_message("whole").to_json())
+    with (tmp_path / "0.part").open("rb") as part, first.open("rb") as message:
+        fcntl.flock(part, fcntl.LOCK_EX)
+        fcntl.flock(message, fcntl.LOCK_EX)
+        assert sorted(filter(None, names(spool))) == ["2", "whole"]
+    assert sorted(filter(None, names(spool))) == ["1", "2", "held", "whole"]
+
+
+def test_a_published_message_may_be_gone_already(tmp_path: Path) -> None:
+    """Somebody may delete a file by hand; a file that cannot be deleted is named, as it will be sent again."""
+    spool = Spool(tmp_path)
+    spool.add(make_message().to_json())
+    (claim,) = spool.claims()
+    claim.path.unlink()
+    claim.remove()
+    claim.path.mkdir()
+    with pytest.raises(SpoolError, match="is published, but cannot be deleted"):
+        claim.remove()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -166,12 +229,25 @@ def test_what_was_written_and_not_yet_renamed_is_taken_in(tmp_path: Path) -> Non
     (tmp_path / "01-part.part").write_bytes(make_message("0").to_json()[:50])
     (tmp_path / "02-new.part").write_bytes(b"")
     (tmp_path / "03-nothing.part").write_bytes(b"")
+    (tmp_path / "04-dead.part").write_bytes(b"{")
+    os.utime(tmp_path / "04-dead.part", (time.time() - 1.2,) * 2)
     for name in ("01-part.part", "03-nothing.part"):
         os.utime(tmp_path / name, (1, 1))
     assert names(spool) == ["0", "1"]
-    assert [path.name for path in spool.paths_aside()] == ["01-part.part"]
+    assert [path.name for path in spool.paths_aside()] == ["01-part.part", "04-dead.part"]
     assert (tmp_path / "02-new.part").exists()
     assert not (tmp_path / "03-nothing.part").exists()
+
+
+def test_a_user_without_a_home_folder_is_asked_for_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a number that has no entry in the list of users."""
+
+    def unknown(number: int) -> pwd.struct_passwd:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(SpoolError, match="no home folder; name a folder in DKIST_MESSAGE_SPOOL"):
+        spool_folder({})
 
 
 def test_where_it_is() -> None:

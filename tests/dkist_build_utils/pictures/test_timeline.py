@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,24 +12,7 @@ from dkist_build_utils.errors import SpansError
 from dkist_build_utils.pictures.span import read_spans
 from dkist_build_utils.pictures.task_bar import task_bars
 from dkist_build_utils.pictures.timeline import _ticks, render_timeline
-
-TASKS = """
-import os, sys
-from dkist_task import TaskBase
-
-class Done(TaskBase):
-    def run(self):
-        with self.telemetry_span("<script>alert('x')</script>"):
-            with self.telemetry_span("inner"): pass
-
-class Fails(TaskBase):
-    def run(self): raise ValueError("clouds & <b>rain</b>")
-
-class Killed(TaskBase):
-    def run(self):
-        with self.telemetry_span("ended"): pass
-        os.kill(os.getpid(), 9)
-"""
+from tests.dkist_build_utils.pictures.conftest import TASKS, run_task
 
 
 class Page(HTMLParser):
@@ -50,40 +30,6 @@ class Page(HTMLParser):
         self.classes.append(dict(attrs).get("class") or "")
 
 
-def run_task(source: Path, folder: Path, task: str, run: int = 7, **environment: str) -> None:
-    """Run a task of a source folder to whatever end it comes, its spans in another folder."""
-    subprocess.run(
-        [sys.executable, "-m", "dkist_task", "run", f"tasks:{task}", f"--recipe-run-id={run}", "--workflow-name=vbi",
-         "--workflow-version=1.2.0"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(source), "DKIST_SPAN_FOLDER": str(folder), **environment},
-        capture_output=True,
-        check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def span_folder(tmp_path: Path) -> Path:
-    """Return a folder with the spans of a run: a task that is done, one that failed, one that was killed."""
-    (tmp_path / "tasks.py").write_text(TASKS)
-    folder = tmp_path / "spans"
-    for task in ("Done", "Fails", "Killed"):
-        run_task(tmp_path, folder, task)
-    return folder
-
-
-def test_tasks_are_bars_with_their_spans_inside(span_folder: Path) -> None:
-    """Each task is one bar, killed ones too, and nested spans lie below one another."""
-    bars = {bar.name: bar for bar in task_bars(read_spans(span_folder).spans)}
-    assert {name: bar.result for name, bar in bars.items()} == {
-        "Done": "success",
-        "Fails": "failure",
-        "Killed": "unfinished",
-    }
-    names = [[span.name for span in lane] for lane in bars["Done"].lanes]
-    assert names == [["pre_run", "run", "post_run"], ["<script>alert('x')</script>"], ["inner"]]
-    assert [[span.name for span in lane] for lane in bars["Killed"].lanes] == [["pre_run", "ended"]]
-
-
 def test_the_page_shows_failures_and_no_foreign_markup(span_folder: Path) -> None:
     """A page needs nothing else, marks what failed, and shows a task's text as text."""
     text = render_timeline(span_folder)
@@ -95,24 +41,6 @@ def test_the_page_shows_failures_and_no_foreign_markup(span_folder: Path) -> Non
     assert "ValueError: clouds &amp; &lt;b&gt;rain" in text
     assert "vbi 1.2.0, recipe run 7" in text
     assert "http" not in text
-
-
-def test_lines_that_are_no_spans_are_skipped_and_counted(span_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What a killed task or another program left does not hide the rest, and the page says that it was there."""
-    before = read_spans(span_folder)
-    assert before.skipped_lines == 0
-    file = next(span_folder.iterdir())
-    file.write_bytes(file.read_bytes() + b'{"resourceSpans":[{"resource"')
-    span = '{"traceId": "1", "spanId": "2", "name": "x", "startTimeUnixNano": "%s", "endTimeUnixNano": "%s"}'
-    line = '{"resourceSpans": [{"scopeSpans": [{"spans": [%s]}]}]}'
-    strange = ["7", "[" * 100_000, '{"resourceSpans": [{"scopeSpans": 3}]}', line % "{}", line % (span % (9, 1)),
-               line % (span % (0, "9" * 400)), line % (span % (0, "9" * 30))]  # fmt: skip
-    (span_folder / "notes.json").write_text("\n\n".join(strange))
-    after = read_spans(span_folder)
-    assert after.spans == before.spans
-    assert after.skipped_lines == 1 + len(strange)
-    assert "; 8 lines without spans skipped</p>" in render_timeline(span_folder)
-    assert "skipped 8 lines without spans" in caplog.text
 
 
 def test_attempts_and_recipe_runs_are_kept_apart(tmp_path: Path) -> None:
@@ -151,11 +79,3 @@ def test_axis_has_round_times_of_the_clock(seconds: float, labels: list[str]) ->
     start = datetime(2026, 11, 24, 10, tzinfo=UTC).timestamp()
     found = [label for _, label in _ticks(start, start + seconds + 1e-6)]
     assert found == labels
-
-
-@pytest.mark.parametrize("name", ["empty", "missing"])
-def test_a_folder_without_spans_is_refused(tmp_path: Path, name: str) -> None:
-    """There is nothing to draw, and the message says what to set."""
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SpansError, match="DKIST_SPAN_FOLDER"):
-        render_timeline(tmp_path / name)

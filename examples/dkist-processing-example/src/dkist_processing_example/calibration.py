@@ -42,7 +42,7 @@ def solve_gain(mean_gain: Image, mean_dark: Image) -> Image:
 
     Parameters
     ----------
-    mean_gain, mean_dark
+    mean_gain, mean_dark : Image
         Mean of the frames of uniform light and of no light, in counts.
 
     Returns

@@ -60,15 +60,15 @@ def write_level_0(folder: Path, camera: Camera, kind: FrameKind, count: int, ran
 
     Parameters
     ----------
-    folder
+    folder : Path
         Where to.
-    camera
+    camera : Camera
         What takes them.
-    kind
+    kind : FrameKind
         What they are taken for.
-    count
+    count : int
         How many.
-    random
+    random : np.random.Generator
         Source of the noise.
     """
     start = datetime(2024, 5, 14, 20, list(FrameKind).index(kind), tzinfo=UTC).replace(tzinfo=None)

@@ -48,13 +48,13 @@ def level_1_header(level_0: fits.Header, image: Image, provenance: Provenance, *
 
     Parameters
     ----------
-    level_0
+    level_0 : fits.Header
         Header of the raw frame.
-    image
+    image : Image
         The calibrated image, in counts; dead pixels are NaN.
-    provenance
+    provenance : Provenance
         What made it.
-    now
+    now : datetime
         The time to give as that of its creation, in UTC.
 
     Raises

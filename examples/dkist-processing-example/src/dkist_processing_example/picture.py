@@ -24,9 +24,9 @@ def render_quick_look(raw: Image, calibrated: Image, caption: str) -> bytes:
 
     Parameters
     ----------
-    raw, calibrated
+    raw, calibrated : Image
         What to draw; NaN is drawn black.
-    caption
+    caption : str
         One line of text.
 
     Returns

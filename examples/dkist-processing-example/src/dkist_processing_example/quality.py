@@ -62,11 +62,11 @@ def assess(recipe_run_id: int, mean_dark: Image, gain: Image, images: Sequence[t
 
     Parameters
     ----------
-    recipe_run_id
+    recipe_run_id : int
         The recipe run.
-    mean_dark, gain
+    mean_dark, gain : Image
         Its mean dark and its gain; dead pixels are NaN in the gain.
-    images
+    images : Sequence[tuple[str, Image]]
         Its level-1 images by name, at least one.
     """
     return QualityReport(

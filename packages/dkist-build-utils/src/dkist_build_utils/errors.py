@@ -26,7 +26,7 @@ class Fault:
 
 
 class BuildError(Exception):
-    """Something that a build pipeline asked for cannot be done; the base of every exception of this distribution."""
+    """A command cannot do what it was asked to do; the base of every exception of this distribution."""
 
 
 class FaultsError(BuildError, ValueError):

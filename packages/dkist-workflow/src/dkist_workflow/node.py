@@ -113,7 +113,7 @@ def check_queue(task_name: str, resource_queue: object) -> ResourceQueue:
         return ResourceQueue(str(resource_queue))
     except ValueError:
         known = ", ".join(f"ResourceQueue.{queue.name}" for queue in ResourceQueue)
-        raise WorkflowError(f"task {task_name!r}: resource_queue {resource_queue!r} is none of {known}") from None
+        raise WorkflowError(f"task {task_name!r}: resource_queue {resource_queue!r} is not one of {known}") from None
 
 
 def check_extras(task_name: str, pip_extras: object) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A value that whoever starts a run may choose."""
+"""A value that can be chosen when a run is started."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value of a workflow that whoever starts a run may choose: its type, its default and what it may be.
+    """A value that can be chosen when a run of a workflow is started: its type, its default and what it may be.
 
     Every task of the run reads it as ``self.parameters[name]``.
 
@@ -105,7 +105,7 @@ class Parameter:
         """
         typed = self._typed(value, what)
         if self.choices and typed not in self.choices:
-            raise WorkflowError(f"{what} {typed!r} is none of {', '.join(map(repr, self.choices))}")
+            raise WorkflowError(f"{what} {typed!r} is not one of {', '.join(map(repr, self.choices))}")
         if isinstance(typed, int | float):
             if self.minimum is not None and typed < self.minimum:
                 raise WorkflowError(f"{what} {typed!r} is below the minimum, {self.minimum!r}")

@@ -25,7 +25,7 @@ def workflow_for_each(
     pip_extras: Mapping[type[TaskBase], Iterable[str] | None] | None = None,
     tags: Iterable[str] | None = None,
 ) -> tuple[Workflow, ...]:
-    """Return one workflow for each task, with that task alone and named by it: smoke workflows, say.
+    """Return one workflow for each task, named after it and with that task alone, for example smoke workflows.
 
     Bind the result to a public name of a module: ``dkist-build`` finds the workflows in it.
 

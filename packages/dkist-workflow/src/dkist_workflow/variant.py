@@ -1,4 +1,4 @@
-"""What a variant of a workflow has in place of the tasks of its base."""
+"""How the tasks of a variant differ from those of its base."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DifferenceKind(StrEnum):
     REMOVED = "removed"
     """The variant does not have the base's task."""
     REPLACED = "replaced"
-    """Another class stands in the place of the base's."""
+    """Another class runs instead of the base's."""
     CHANGED = "changed"
     """The same class runs with another queue or other extras."""
     ADDED = "added"

@@ -40,22 +40,22 @@ class Workflow:
     process_name : str
         What the workflow does, for example ``l0_to_l1``.
     workflow_package : str
-        The dotted name of the package that defines the workflow: pass ``__package__``. The distribution that
-        installs it is what the environment of every task holds.
+        The dotted name of the package that defines the workflow: pass ``__package__``. The environment of every
+        task holds the distribution that installs this package.
     workflow_version : str, optional
         Defaults to that of `build_version`, then to the environment variable ``BUILD_VERSION``, then to ``dev``.
     tags : iterable of str, optional
         Further tags for the engine's user interface, besides category, name and version.
     parameters : iterable of Parameter, optional
-        What whoever starts a run may choose, besides the recipe run.
+        Values that can be chosen when a run is started, besides the recipe run.
     description : str, optional
         What the workflow is for, in Markdown, for the engine's user interface; its first paragraph also goes into
-        lists. Pass ``__doc__`` of the module that defines the workflow, say.
+        lists. For example ``__doc__`` of the module that defines the workflow.
 
     Raises
     ------
     WorkflowError
-        A name, the version or a tag is one that Airflow refuses, or another value cannot be used.
+        Airflow would refuse a name, the version or a tag; or another value cannot be used.
 
     Examples
     --------
@@ -131,13 +131,13 @@ class Workflow:
 
     @property
     def base(self) -> Workflow | None:
-        """The workflow that this one is a variant of; None for a workflow that is no variant."""
+        """The workflow that this one is a variant of; None for any other workflow."""
         return self._base
 
     def differences(self) -> tuple[NodeDifference, ...]:
-        """Return the tasks in which a variant differs from its base: the removed ones first, then in its own order.
+        """Return the tasks in which a variant differs from its base: removed ones first, others in the variant's order.
 
-        Tasks whose upstreams alone differ, because those were replaced or removed, are not among them.
+        A task of which only the upstreams differ, because they were replaced or removed, is not among them.
         """
         return node_differences(self.nodes, self._origins, self._removed) if self._base is not None else ()
 
@@ -157,15 +157,15 @@ class Workflow:
         task : type of TaskBase
             A subclass of `TaskBase`, defined at the top level of a module of the instrument package.
         upstreams : task or iterable of tasks, optional
-            The tasks that must have succeeded before; each added before. A task is given by its class, or by the
+            The tasks that must succeed first. Each must have been added. A task is given by its class, or by the
             `name` that it was added under.
         resource_queue : ResourceQueue, optional
             The kind of worker it runs on; `ResourceQueue.DEFAULT` if not given.
         pip_extras : iterable of str, optional
             Extras of the instrument distribution that its environment holds.
         name : str, optional
-            The task's id and its `task_name` when it runs; the name of the class if not given. With names of their
-            own, several tasks of a workflow can be of the same class.
+            The task's id in the engine and its `task_name` when it runs. By default the name of its class. Tasks with
+            different names can have the same class.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class Workflow:
         parameters: Iterable[Parameter] | None = None,
         description: str | None = None,
     ) -> Workflow:
-        """Return a new workflow that is this one but for what is said here; this one stays as it is.
+        """Return a new workflow that differs from this one only in what is given here; this one stays as it is.
 
         Category and version are the same. The order and the edges are kept: a task whose upstream is removed comes
         after the upstreams of that upstream. Tasks that are added to this workflow later are not in the variant.
@@ -211,16 +211,16 @@ class Workflow:
         Parameters
         ----------
         process_name : str
-            What the variant does: another name than that of this workflow.
+            What the variant does. Must not be the name of this workflow.
         replace : mapping of task to type of TaskBase, optional
-            Classes that run in the place of others, with their upstreams, queue and extras. A task that has a name
-            of its own keeps it.
+            The class that runs instead of each of these tasks, with the same upstreams, queue and extras. A task that
+            was added with a `name` keeps it.
         remove : task or iterable of tasks, optional
-            Tasks that the variant does not have.
+            Tasks to leave out.
         resource_queue : mapping of task to ResourceQueue, optional
-            Queues of tasks of the variant, in place of those that they have here.
+            New queues, by task of the variant.
         pip_extras : mapping of task to iterable of str, optional
-            Extras of tasks of the variant, in place of those that they have here.
+            New extras, by task of the variant.
         workflow_package : str, optional
             The package whose distribution holds the variant's tasks; that of this workflow if not given.
         tags : iterable of str, optional
@@ -233,8 +233,8 @@ class Workflow:
         Raises
         ------
         WorkflowError
-            The name is that of this workflow; or a task is unknown, is both replaced and removed, cannot be run or
-            would be there twice; or no task is left.
+            The name is that of this workflow. Or a task is unknown, is both replaced and removed, cannot be run, or
+            would be there twice. Or no task is left.
         """
         variant = Workflow(
             process_category=self.process_category,

@@ -54,12 +54,12 @@ def dag_data(
 
     Parameters
     ----------
-    workflow
+    workflow : Workflow
         The workflow, with at least one task.
-    locks
+    locks : Mapping[tuple[str, ...], Lock], optional
         The lock for each set of extras that a node of the workflow names (`Node.pip_extras`). Without locks the
         environment of a task is made from the name and version of the distribution alone, unhashed.
-    python
+    python : str, optional
         The Python of the workers, ``X.Y``; the running one if not given.
 
     Raises

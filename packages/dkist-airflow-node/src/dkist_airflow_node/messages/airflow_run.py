@@ -79,6 +79,6 @@ def names_the_failed_task() -> bool:
 
 
 def _is_known(question: str) -> bool:
-    """Return whether this process can ask a question: the dag-processor knows some of them only."""
+    """Return whether this process can ask a question: the dag-processor knows only some of them."""
     processor = sys.modules.get("airflow.dag_processing.processor")
     return processor is None or question in repr(processor.ToManager)

@@ -155,7 +155,7 @@ class BusConnection:
         return f"{kind} cannot be created by this user ({refusal})"
 
     def _try(self, step: Any) -> _Refusal | None:
-        """Do a step of preparation; return the broker's refusal, if any, which closes the channel."""
+        """Run a step of preparation and return the broker's refusal, or None; a refusal closes the channel."""
         from pika.exceptions import ChannelClosedByBroker
 
         with quiet_pika(), _faults(self._settings):
@@ -220,7 +220,7 @@ def _tls(settings: BusSettings, pika: Any) -> Any:
 
 @contextmanager
 def _faults(settings: BusSettings) -> Iterator[None]:
-    """Raise our errors for pika's, unchained: neither text nor cause may hold a password."""
+    """Raise our errors in place of pika's, unchained: neither text nor cause may hold a password."""
     from pika import exceptions
 
     broker = settings.address
@@ -255,7 +255,7 @@ def describe(error: BaseException) -> str:
 
 @contextmanager
 def quiet_pika() -> Iterator[None]:
-    """Keep pika out of Airflow's log, where it writes two dozen lines and a traceback for a broker that is away."""
+    """Keep pika out of Airflow's log: for a broker that is away it writes two dozen lines and a traceback."""
     log = logging.getLogger("pika")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)

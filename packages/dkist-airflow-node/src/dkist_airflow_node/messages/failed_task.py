@@ -168,7 +168,7 @@ def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[
 
 
 def whole_run(named: FailedTask) -> FailedTask:
-    """Return the failure of a run of which no failed task is known."""
+    """Return the failure of a run whose failed task is unknown."""
     return replace(named, task_id=None, map_index=-1, try_number=None, log_url=None)
 
 
@@ -190,7 +190,7 @@ def _unmapped(label: str, known: set[str]) -> tuple[str, int]:
 
 
 def _log_url(named: FailedTask, task_id: str, map_index: int) -> str | None:
-    """Return the address of another task's log: up to the run it is the same as the named task's."""
+    """Return the address of another task's log: up to the run it equals that of the named task."""
     base, tasks, _ = (named.log_url or "").partition("/tasks/")
     if not tasks:
         return None
@@ -211,7 +211,7 @@ def _attribute(thing: Any, name: str) -> Any:
     """Return an attribute, or None: some attributes of Airflow's objects are properties that may raise."""
     try:
         return getattr(thing, name, None)
-    except Exception:  # whatever it is, the fact is not known
+    except Exception:  # whatever was raised, the fact is unknown
         return None
 
 

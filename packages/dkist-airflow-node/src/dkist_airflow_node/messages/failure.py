@@ -73,7 +73,7 @@ def _add_failures(outgoing: Outgoing, context: Mapping[str, Any]) -> None:
 
 
 def _correct(outgoing: Outgoing, task: FailedTask, context: Mapping[str, Any]) -> None:
-    """Ask Airflow what has become of a task and its run since the task started."""
+    """Ask Airflow what happened to a task and its run since the task started."""
 
     def ask() -> Iterator[Any]:
         yield airflow_run.task_states(context.get("ti"), dag_id=task.dag_id, run_id=task.run_id).get(task.label)

@@ -50,13 +50,13 @@ class Outgoing:
         self._unspooled[task] = body
 
     def remove(self, task: FailedTask) -> None:
-        """Take back a failure that turned out not to be one."""
+        """Remove a message again: its task has not failed."""
         self._unspooled.pop(task, None)
         if path := self._spooled.pop(task, None):
             path.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Try to publish everything that waits on this host, and log what became of this callback's messages."""
+        """Try to publish everything that waits on this host, and log the result for this callback's messages."""
         if not self._spooled and not self._unspooled:
             return
         try:

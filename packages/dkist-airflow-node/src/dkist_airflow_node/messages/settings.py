@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEADLINE_SECONDS = 3.0
-"""Airflow kills a callback 5 s after SIGTERM; the spool and the interpreter need some of them."""
+"""Airflow kills a callback 5 s after SIGTERM; the spool and the interpreter need a part of them."""
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class Spool:
         return self._paths(SUFFIX)
 
     def paths_aside(self) -> list[Path]:
-        """Return what was set aside: not a message, or refused by the broker."""
+        """Return the files that were set aside: they are not messages, or the broker refuses them."""
         found: list[Path] = []
         for folder in (UNREADABLE, REFUSED):
             with suppress(OSError):
@@ -147,7 +147,7 @@ class Spool:
     def claims(self) -> Iterator[Claim]:
         """Yield each message that no other process is sending, oldest first.
 
-        What is not a message is moved to the folder ``unreadable``, with a warning, and the next file is taken.
+        A file that is not a message is moved to the folder ``unreadable``, with a warning.
 
         Yields
         ------
@@ -191,7 +191,7 @@ class Spool:
             ) from error
 
     def _finish_unfinished(self) -> None:
-        """Rename what a process had written, but not yet renamed, when it was killed."""
+        """Rename the files that killed processes had written and not yet renamed."""
         for path in self._paths(UNFINISHED_SUFFIX):
             with locked(path) as descriptor:
                 if descriptor is None:
@@ -199,7 +199,7 @@ class Spool:
                 try:
                     message_in(descriptor)
                 except MessageFormatError as error:
-                    # Its writer may have opened it, and be about to lock it; a second later the writer is dead.
+                    # Its writer may have opened it and not locked it yet. After a second, the writer must be dead.
                     status = os.fstat(descriptor)
                     if time.time() - status.st_mtime > 1:
                         set_aside(path, UNREADABLE, error) if status.st_size else path.unlink(missing_ok=True)

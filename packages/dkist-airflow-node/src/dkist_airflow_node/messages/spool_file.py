@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 UNREADABLE = "unreadable"
-"""Folder in the spool for what is not a message."""
+"""Folder in the spool for files that are not messages."""
 
 REFUSED = "refused"
 """Folder in the spool for messages that the broker does not accept, whatever its state."""

@@ -138,7 +138,7 @@ def _exits_raised() -> Iterator[None]:
     real, own = os._exit, os.getpid()
 
     def raise_exit(status: int) -> NoReturn:
-        if os.getpid() != own:  # a forked child ends so by right
+        if os.getpid() != own:  # a forked child may end this way
             real(status)
         raise SystemExit(f"os._exit({status}); a module must do nothing but define things when imported")
 

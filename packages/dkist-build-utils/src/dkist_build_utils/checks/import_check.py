@@ -65,7 +65,7 @@ def import_faults(
 
 
 def _run(python: str | Path, request: Path, answer: Path, folder: str, environment: Mapping[str, str] | None) -> str:
-    """Run the program and return how it ended, for the message if it did not answer for every task."""
+    """Run the program and return how it ended, for a message where it did not answer for every task."""
     try:
         done = run_program(
             python, _PROGRAM, [request, answer], folder=folder, environment=environment, timeout=_TIMEOUT_SECONDS

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 TASK_REQUIREMENT = "dkist-task[otlp]"
-"""In every environment: the launcher, and what sends telemetry if a worker switches it on."""
+"""What every environment holds: the launcher, and the exporter that sends telemetry if a worker switches it on."""
 
 _EDITABLE_MODULES = {
-    # An editable installation lists no modules; these are what the module of a task most often imports by mistake.
+    # An editable installation lists no modules. Modules of tasks import these most often by mistake.
     "dkist_workflow": "dkist-workflow",
     "dkist_airflow_node": "dkist-airflow-node",
     "dkist_build_utils": "dkist-build-utils",
@@ -46,12 +46,12 @@ def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[s
     Returns
     -------
     dict of str to str
-        From the name of each top-level module to the names of distributions that hold it. Modules that no metadata
-        lists are left out.
+        The names of the distributions that hold each module, by the name of the top-level module. Modules that no
+        metadata lists are left out.
     """
     present = _required(distribution_name, frozenset(extras)) | _required("dkist-task", frozenset({"otlp"}))
     return {
-        module: " or ".join(sorted(holders)[:2])  # Airflow's namespace is shared by a dozen
+        module: " or ".join(sorted(holders)[:2])  # a dozen distributions share Airflow's namespace
         for module, holders in _holders_of_modules().items()
         if holders.isdisjoint(present)
     }

@@ -38,7 +38,7 @@ class Validation:
     faults: tuple[Fault, ...]
     """All faults; empty if the package can be released."""
     is_loaded_in_airflow: bool
-    """Whether a real Airflow has loaded the files: False if it is not installed or was not asked."""
+    """Whether a real Airflow has loaded the files; False if it is not installed or was not to be used."""
 
 
 def validate_workflows(workflow_package: ModuleType | str, *, airflow: bool | None = None) -> Validation:
@@ -83,7 +83,7 @@ def validation_of(workflow_package: ModuleType | str, *, airflow: bool | None = 
 
 
 def checked_workflows(workflow_package: ModuleType | str) -> tuple[Workflow, ...]:
-    """Return the workflows of a package without asking Airflow; FaultsError if it has a fault."""
+    """Return the workflows of a package, checked without Airflow; FaultsError if it has a fault."""
     discovery = discover_workflows(workflow_package)
     faults, _ = _checked(discovery)
     if faults:
@@ -148,7 +148,7 @@ def _is_releasable(version: str) -> bool:
 
 
 def _rendered(workflow: Workflow) -> bytes:
-    """Return the DAG file as it will be, except for the digests of the locks, which are not made yet."""
+    """Return the DAG file as it will be, except for the digests of locks: those are not made yet."""
     return render_dag_file(
         workflow, locks={node.pip_extras: Lock("requirements.txt", "0" * 64) for node in workflow.nodes}
     )
@@ -177,7 +177,7 @@ def _compile_faults(name: str, content: bytes) -> Iterator[Fault]:
 
 
 def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[Fault]:
-    """Yield what would go wrong with tasks in their environments; a problem that tasks share is one fault."""
+    """Yield the faults that tasks would have in their environments; a problem that tasks share is one fault."""
     users: dict[str, list[tuple[Workflow, Node]]] = defaultdict(list)
     for problem, workflow, node in (*_setting_problems(workflows), *_import_problems(distribution, workflows)):
         users[problem].append((workflow, node))

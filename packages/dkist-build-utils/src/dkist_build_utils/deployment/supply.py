@@ -15,11 +15,13 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def check_supply(release: Release) -> None:
-    """Fetch everything that a release locks, verify every hash, and drop it; a release with its wheels needs nothing.
+    """Fetch everything that a release locks, verify every hash, and throw it away.
 
-    The index is the one that uv is set up for on this machine. Nothing less is enough: an index may state hashes that
-    the files it then serves do not have. What was fetched stays in uv's cache, from which environments are made. A
-    release without locks is only resolved.
+    A release with its wheels needs nothing.
+
+    The index is the one that uv is set up for on this machine. The files themselves must be fetched: an index may serve
+    files that do not have the hashes it states. What was fetched stays in uv's cache, where environments are made from
+    it. A release without locks is only resolved.
 
     Parameters
     ----------

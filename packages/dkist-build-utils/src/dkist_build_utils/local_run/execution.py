@@ -80,7 +80,7 @@ class Execution:
     jobs : int
         How many tasks run at once.
     progress : Progress
-        Who is told of what happens.
+        Reports what happens.
     interruption : Interruption
         The signals that came.
     """

@@ -65,7 +65,7 @@ class LocalRun:
         jobs : int, optional
             How many tasks run at once; as many as there are processors if not given.
         progress : Progress, optional
-            Who is told of what happens.
+            Reports what happens.
 
         Raises
         ------
@@ -186,7 +186,7 @@ def run_workflow(
     parameters : mapping, optional
         Values of parameters that the workflow declares; the others have their default.
     progress : Progress, optional
-        Who is told of what happens; nobody if not given.
+        Reports what happens; nothing is reported if not given.
 
     Returns
     -------

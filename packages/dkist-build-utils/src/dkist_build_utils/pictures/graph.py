@@ -85,7 +85,7 @@ def named_workflows(workflow_package: ModuleType | str, name: str | None = None)
 
 
 def marks(node: Node) -> Iterator[str]:
-    """Yield what is special about a task: its queue, its extras, and settings that are not the default."""
+    """Yield the queue and the extras of a task, and its settings that are not the default."""
     if node.resource_queue is not ResourceQueue.DEFAULT:
         yield node.resource_queue.value
     if node.pip_extras:

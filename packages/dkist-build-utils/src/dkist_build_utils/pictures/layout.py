@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _SWEEPS = 12
-"""Passes over the layers, to and fro: more of them change pictures of a hundred tasks no more."""
+"""Passes over the layers, to and fro; more of them do not change a picture of a hundred tasks."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A run drawn over time: when each task worked, at what, and which failed."""
+"""A run drawn over time: when each task worked, what it did, and which tasks failed."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _span_box(span: Span, x: float, width: float, y: int) -> str:
 
 
 def _ticks(start: float, end: float) -> list[tuple[float, str]]:
-    """Return round times of the clock between two moments, in seconds since the epoch, and what the axis says."""
+    """Return round times of the clock between two moments, in seconds since the epoch, and their labels."""
     step = next(
         (step for step in _STEPS if (end - start) / step <= _TICKS), math.ceil((end - start) / _TICKS / 86400) * 86400
     )
@@ -150,7 +150,7 @@ def _ticks(start: float, end: float) -> list[tuple[float, str]]:
 
 
 def _table(bars: Sequence[TaskBar]) -> str:
-    """Return what the drawing shows in words."""
+    """Return a table that says in words what the drawing shows."""
     rows = [
         f"<tr><td>{_safe(label)}</td>"
         f'<td class="result-{"failed" if bar.is_failed else "done"}">{_safe(bar.result)}</td>'
@@ -162,7 +162,7 @@ def _table(bars: Sequence[TaskBar]) -> str:
 
 
 def _labels(bars: Sequence[TaskBar]) -> list[str]:
-    """Return the name of each bar: with its recipe run if there are several, with its attempt if it is not the only."""
+    """Return the name of each bar, with its recipe run and its attempt where there are several."""
     runs = {bar.recipe_run_id for bar in bars}
     attempts = Counter((bar.recipe_run_id, bar.name) for bar in bars)
     return [
@@ -178,7 +178,7 @@ def _run_of(span: Span) -> str:
 
 
 def _run_title(span: Span) -> str:
-    """Return the run of a workflow that a task's own span is part of; empty for other spans."""
+    """Return the workflow and the recipe run of a task's own span; empty for other spans."""
     name, version = span.attribute("cicd.pipeline.name"), span.attribute("dkist.workflow.version")
     return f"{name} {version}, recipe run {_run_of(span)}" if name else ""
 
@@ -204,10 +204,10 @@ def _duration(seconds: float) -> str:
 
 
 def _cut(text: str, letters: int) -> str:
-    """Return a text in no more than so many letters."""
+    """Return a text, cut to a number of letters."""
     return text if len(text) <= letters else text[: max(letters - 1, 1)] + "\u2026"
 
 
 def _safe(text: str) -> str:
-    """Return a text for a page: names and messages come from tasks, and none of them is markup."""
+    """Return a text escaped for a page: names and messages come from tasks and must not become markup."""
     return escape("".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text))

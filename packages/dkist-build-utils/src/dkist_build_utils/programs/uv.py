@@ -99,7 +99,7 @@ def has_interpreter(python: str) -> bool:
 
 
 def _interpreter(python: str) -> str:
-    """Return by what uv finds an interpreter; the running one need not be where uv looks."""
+    """Return the name or path by which uv finds an interpreter; uv may not look where the running one is."""
     return sys.executable if python == f"{sys.version_info.major}.{sys.version_info.minor}" else python
 
 

@@ -41,7 +41,7 @@ _MAKERS = ("dkist-airflow-node", "dkist-build-utils", "dkist-task", "dkist-workf
 
 @dataclass(frozen=True)
 class _Previous:
-    """The release folder that is there already."""
+    """The release folder that exists already."""
 
     files: Mapping[str, bytes]
     """Its files; empty if there is none."""
@@ -64,8 +64,8 @@ def export(
 ) -> Path:
     """Write the release folder of a package's workflows.
 
-    The folder is replaced as a whole; on any error, what was there stays. Existing locks are kept unless an upgrade is
-    asked for, so that the same release can be made again to the same bytes.
+    The folder is replaced as a whole. After an error, the old folder is still there. Existing locks are kept unless an
+    upgrade is asked for, so the same release has the same bytes when it is made again.
 
     Parameters
     ----------
@@ -74,8 +74,9 @@ def export(
     export_path : path
         The folder in which the release folder is made.
     version : str, optional
-        The version of the release. Workflows get it when their modules are imported: give the dotted name of a package
-        that is not imported yet. By default, the version that the workflows have (``BUILD_VERSION``, then ``dev``).
+        The version of the release. Workflows get it when their modules are imported, so the package must not be
+        imported yet: give its dotted name. By default the version that the workflows have (``BUILD_VERSION``, then
+        ``dev``).
     find_links : iterable of path, optional
         Folders with wheels that are not published yet.
     python : str, optional
@@ -86,8 +87,8 @@ def export(
     upgrade_locks : bool, optional
         Resolve every lock again.
     lock : bool, optional
-        Whether to lock the environments. Without locks, workers install the released version and whatever its
-        requirements resolve to on that day, without hashes.
+        Whether to lock the environments. Without locks, a worker installs the released version and resolves its
+        requirements when it builds the environment, without hashes.
     wheelhouse : bool, optional
         Whether the release holds every wheel that its locks name, so that workers need no index. Needs pip, the extra
         ``wheelhouse`` of this distribution. Wheels that are there already are kept.
@@ -106,7 +107,7 @@ def export(
         The package has faults, a lock cannot be made or does not fit, or a task cannot be imported in an environment
         made from its lock.
     BuildError
-        The place is taken by something that is not a release folder, uv cannot be run, or a wheel cannot be fetched.
+        Something that is not a release folder is in the way, uv cannot be run, or a wheel cannot be fetched.
     """
     if wheelhouse and not lock:
         raise BuildError("a release without locks names no wheels: use --wheelhouse or --no-lock, not both")
@@ -181,7 +182,7 @@ def _previous_release(target: Path) -> _Previous:
 def _same_workers(
     release: ReleaseIdentity, locked: ReleaseIdentity, python: str | None, target: Path
 ) -> ReleaseIdentity:
-    """Return the release for the workers that its locks were made for; BuildError if others were asked for."""
+    """Return the release with the workers of its locks; BuildError if other workers were asked for."""
     found = replace(
         release,
         python=python or locked.python,

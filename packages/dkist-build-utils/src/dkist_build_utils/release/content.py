@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Release:
-    """A release folder in memory; it holds what its manifest says and nothing else."""
+    """A release folder in memory, with exactly the files that its manifest lists."""
 
     manifest: Manifest
-    """What it says of itself."""
+    """Its manifest."""
     files: Mapping[str, bytes]
     """Every file by name, the manifest and a signature included; not the wheels."""
     wheels: Mapping[str, Path] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Release:
 
 
 def release_from_folder(folder: Path) -> Release:
-    """Return the content of a release folder; BuildError if it is none or is not as its manifest says.
+    """Return the content of a release folder; BuildError if it is none, or differs from its manifest.
 
     A folder without a folder of wheels is whole: those of a deployed version are beside the dags folder.
     """
@@ -76,7 +76,7 @@ def verified_release(subject: str, files: Mapping[str, bytes], wheels: Mapping[s
     Raises
     ------
     BuildError
-        They are not as their manifest says.
+        They differ from their manifest.
     """
     if MANIFEST_NAME not in files:
         raise BuildError(f"{subject} is not a release: {MANIFEST_NAME} is missing")
@@ -93,7 +93,7 @@ def verified_release(subject: str, files: Mapping[str, bytes], wheels: Mapping[s
 def _faults(
     manifest: Manifest, files: Mapping[str, bytes], wheels: Mapping[str, str] | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield name and fault of each file that is not as the manifest says, and each contradiction in the manifest."""
+    """Yield name and fault of each file that differs from the manifest, and each contradiction in the manifest."""
     if not is_plain_name(manifest.release.folder_name):
         yield MANIFEST_NAME, f"{manifest.release.folder_name!r:.200} is not a plain name"
     yield from _file_faults(manifest, files)

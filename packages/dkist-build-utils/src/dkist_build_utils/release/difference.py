@@ -27,9 +27,9 @@ class Change:
     what: str
     """The task, edge, setting or package."""
     old: str | None
-    """What it was; None if it is new."""
+    """The old value; None if the thing is new."""
     new: str | None
-    """What it is; None if it is gone."""
+    """The new value; None if the thing is gone."""
 
     def __str__(self) -> str:
         if self.old is None:
@@ -105,7 +105,7 @@ def _edges(workflow: WorkflowRow) -> dict[str, str]:
 
 
 def _settings(task: TaskRow) -> dict[str, str]:
-    """Return, as text, all that a task asks of workers and engine."""
+    """Return, as text, everything that a task asks of workers and engine."""
     compared = {"entry_point": task.entry_point, "queue": task.queue, "pip_extras": ", ".join(task.pip_extras) or None}
     settings = {**compared, **asdict(task.settings)}
     return {f"task {task.name}: {name}": "none" if value is None else str(value) for name, value in settings.items()}

@@ -95,7 +95,7 @@ def replaced_file(target: Path) -> Iterator[BinaryIO]:
 def staged_folder(
     parent: Path, name: str, files: Mapping[str, bytes], wheels: Mapping[str, Path] = NO_WHEELS
 ) -> Iterator[Path]:
-    """Write files to a hidden folder in ``parent`` and yield it, to be renamed; remove it if it is still there after.
+    """Write files to a hidden folder in ``parent`` and yield it for renaming; remove it after if it is still there.
 
     Wheels are copied into their folder in it.
 

@@ -1,4 +1,4 @@
-"""The manifest of a release folder: what was released, in a form for machines."""
+"""The manifest of a release folder: a JSON file that says what was released."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA = 1
-"""Raised when a reader of the schema before would misread a manifest."""
+"""The version of the form. It rises when a reader of the previous one would misread a manifest."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Manifest:
     files: Mapping[str, str]
     """The SHA-256 of each file of the folder except the manifest."""
     locks: Mapping[str, tuple[str, ...]]
-    """The extras that each lock is for, by file name; empty for a release without locks."""
+    """The extras that each lock holds, by file name; empty for a release without locks."""
     workflows: tuple[WorkflowRow, ...]
     """A row for each workflow."""
     made_with: Mapping[str, str]

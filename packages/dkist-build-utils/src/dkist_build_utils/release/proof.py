@@ -82,7 +82,7 @@ def proof_of(
 
 
 def _lack(interpreter: Path, request: LockRequest) -> str | None:
-    """Return what an environment lacks, in uv's words: the requirements of a 'dev' wheel change without its name."""
+    """Return what an environment lacks, in uv's words: a 'dev' wheel may get new requirements under the same name."""
     try:
         run_uv(
             *("pip", "install", "--dry-run", "--offline", "--no-index", "--python", interpreter),

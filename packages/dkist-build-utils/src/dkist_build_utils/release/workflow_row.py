@@ -1,4 +1,4 @@
-"""What a manifest says of a workflow and of each of its tasks."""
+"""The rows of a manifest: one for each workflow, with one for each of its tasks."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class WorkflowRow:
     file: str
     """The name of its DAG file."""
     tags: tuple[str, ...]
-    """Its further tags."""
+    """Its own tags; Airflow shows others too."""
     tasks: tuple[TaskRow, ...]
     """Its tasks, each after its upstreams."""
     others: Mapping[str, Any] = field(default_factory=dict)
