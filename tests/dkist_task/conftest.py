@@ -1,4 +1,4 @@
-"""A collector that a task can be watched by, and the launcher to run the task."""
+"""A collector that receives what a task sends, and the launcher that runs the task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -130,9 +130,23 @@ class Launcher:
 
     def start(self, code: str, task: str = "Task", action: str = "run", **environment: str) -> subprocess.Popen[str]:
         """Start the launcher over `code` and return its process."""
+        return self._start(code, [action, f"tasks:{task}", *PARAMETERS], environment)
+
+    def from_environment(self, code: str, **environment: str) -> Launched:
+        """Run the launcher over `code` to its end, with variables in place of arguments, and return its end."""
+        request = {
+            "DKIST_TASK": "tasks:Task",
+            "DKIST_RECIPE_RUN_ID": "7",
+            "DKIST_WORKFLOW_NAME": "vbi_l0_to_l1",
+            "DKIST_WORKFLOW_VERSION": "1.2.0",
+        }
+        return self.finish(self._start(code, ["run"], request | environment))
+
+    def _start(self, code: str, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        """Write the module and start the launcher."""
         (self.folder / "tasks.py").write_text("import sys, os, time\nfrom dkist_task import TaskBase\n" + code)
         return subprocess.Popen(
-            [sys.executable, "-P", "-u", "-m", "dkist_task", action, f"tasks:{task}", *PARAMETERS],
+            [sys.executable, "-P", "-u", "-m", "dkist_task", *arguments],
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": str(self.folder),
@@ -168,12 +182,12 @@ def launch(tmp_path: Path) -> Launcher:
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """Return a function that waits until something is so."""
+    """Return a function that waits until a condition is met."""
 
     def wait(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, "it did not come to be"
+            assert time.monotonic() < deadline, "the condition was not met within 30 s"
             time.sleep(0.02)
 
     return wait

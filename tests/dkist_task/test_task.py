@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from dkist_task import TaskBase
+from dkist_task import RequestError, TaskBase
 
 
 class Count(TaskBase):
@@ -74,7 +74,7 @@ def id_of(span: ReadableSpan) -> int:
     return number
 
 
-def test_a_task_tells_an_applications_provider(exporter: InMemorySpanExporter) -> None:
+def test_a_task_sends_spans_to_an_applications_provider(exporter: InMemorySpanExporter) -> None:
     """Called as in the documentation, a task has its root span, its stages and its teardown in one trace."""
     with Count(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0") as task:
         task()
@@ -95,7 +95,7 @@ def test_an_applications_span_is_the_tasks_parent(exporter: InMemorySpanExporter
     assert parent_of(found["Count"]) == id_of(found["application"])
 
 
-def test_a_call_of_its_own_is_told(exporter: InMemorySpanExporter) -> None:
+def test_an_overridden_call_has_a_root_span(exporter: InMemorySpanExporter) -> None:
     """A task that overrides its call has a root span and no stage."""
     with Skip(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0") as task:
         task()
@@ -111,8 +111,21 @@ def test_a_task_can_be_copied_and_pickled() -> None:
         assert copy.deepcopy(task).task_name == "Count"
 
 
+@pytest.mark.parametrize(("given", "expected"), [(7, 7), ("7", 7), ("007", 7), (10**30, 10**30)])
+def test_a_recipe_run_id_is_an_integer(given: int | str, expected: int) -> None:
+    """A positive integer, or its digits as a text, is the task's recipe run id."""
+    assert Count(recipe_run_id=given, workflow_name="w", workflow_version="1").recipe_run_id == expected
+
+
+@pytest.mark.parametrize("given", [True, False, 0, -1, 1.5, 1.0, "x", "", "0", "-1", "1.5", None, b"7"])
+def test_a_wrong_recipe_run_id_is_refused(given: object) -> None:
+    """Every other value is refused where the task is made, in a message that names it."""
+    with pytest.raises(RequestError, match=r"recipe run id .* is not a positive integer"):
+        Count(recipe_run_id=given, workflow_name="w", workflow_version="1")  # type: ignore[arg-type]  # the point
+
+
 def test_a_task_without_a_run_cannot_be_made() -> None:
-    """The one method that is required is missed when the task is made."""
+    """A task class without `run` raises an error where the task is made."""
     with pytest.raises(TypeError, match="run"):
         Incomplete(recipe_run_id=1, workflow_name="w", workflow_version="1.0.0")  # type: ignore[abstract]  # the point
 

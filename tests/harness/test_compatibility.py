@@ -35,7 +35,7 @@ def test_missing_result_is_stale() -> None:
 
 @pytest.mark.parametrize("index", range(3))
 def test_result_of_other_sources_is_stale(index: int) -> None:
-    """The reason names the file that differs: constraints, the DAG's body or the script."""
+    """The reason names the file that differs: constraints, the DAG's body or the runner."""
     first, *others = results()
     path = list(first.made_from)[index]
     first.made_from[path] = "another"

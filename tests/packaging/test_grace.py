@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dkist_airflow_node.worker.runner import STOP_GRACE_SECONDS
+from dkist_airflow_node.worker.runner.signals import STOP_GRACE_SECONDS
 from dkist_task.grace import CLOSE_SECONDS, PROMISE_SECONDS, longest_stop
 
 

@@ -27,7 +27,12 @@ TESTED_IN = {
     ],
     "dkist_airflow_node/messages/test_spool": ["dkist_airflow_node/messages/spool_file"],
     # The environment store is what these build, use, list and empty.
-    "dkist_airflow_node/worker/test_runner": ["dkist_airflow_node/worker/runner_process"],
+    # A bare interpreter that runs real tasks in real environments.
+    "dkist_airflow_node/worker/runner/test_run": [
+        "dkist_airflow_node/worker/runner/*",
+        "dkist_airflow_node/worker/runner/cold/*",
+        "dkist_airflow_node/worker/runner_process",
+    ],
     "dkist_airflow_node/worker/test_store": [
         "dkist_airflow_node/worker/prebuild",
         "dkist_airflow_node/worker/store_process",
@@ -50,6 +55,8 @@ TESTED_IN = {
     "dkist_build_utils/release/test_manifest": ["dkist_build_utils/release/provenance"],
     "dkist_build_utils/release/test_origin": ["dkist_build_utils/release/wheel"],
     "dkist_build_utils/release/test_signature": ["dkist_build_utils/programs/ssh_keygen"],
+    "dkist_build_utils/release/test_tarball": ["dkist_build_utils/release/stored_gzip"],
+    "dkist_build_utils/release/test_wheel_folder": ["dkist_build_utils/release/wheelhouse"],
     "dkist_build_utils/release/test_source": ["dkist_build_utils/programs/git"],
     "dkist_build_utils/programs/test_uv": ["dkist_build_utils/programs/uv_variables"],
     "dkist_build_utils/checks/test_validation": ["dkist_build_utils/errors"],
@@ -66,11 +73,6 @@ OF_NO_MODULE = {
         "dkist_task/launcher/test_outcome_file",
         "dkist_task/telemetry/test_log",
         "dkist_task/telemetry/test_telemetry",
-    ],
-    "the script that is no Python module": [
-        "dkist_airflow_node/worker/test_task_script",
-        "dkist_airflow_node/worker/test_task_script_build",
-        "dkist_airflow_node/worker/test_task_script_supervision",
     ],
     "a document: what it shows is run": [
         "dkist_build_utils/test_release_pipeline",

@@ -28,6 +28,6 @@ def end(result, **members):
 '''
 
 
-def stub(behaviour: str) -> str:
+def stub(behaviour: str) -> dict[str, str]:
     """Return a runner that reads its request and then behaves as told, with `record`, `stop` and `end` at hand."""
-    return PROGRAM + behaviour
+    return {"runner.__main__": PROGRAM + behaviour}

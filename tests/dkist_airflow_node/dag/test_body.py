@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def operator(behaviour: str, **changes: Any) -> DkistTask:
+def operator(behaviour: str, *, parameters: tuple[dict[str, Any], ...] = (), **changes: Any) -> DkistTask:
     """Return the operator of a task, rendered, whose runner behaves as told."""
     workflow: dict[str, Any] = {
         "dag_id": "test_stub_1.0",
@@ -42,6 +42,7 @@ def operator(behaviour: str, **changes: Any) -> DkistTask:
         "tags": [],
         "python": "3.11",
         "max_active_runs": 1,
+        "parameters": parameters,
     }
     task: dict[str, Any] = {
         "task_id": "Calibrate",
@@ -64,12 +65,12 @@ def operator(behaviour: str, **changes: Any) -> DkistTask:
 timeout: Any = TimeoutPosix  # without types
 
 
-def execute(task: DkistTask) -> None:
+def execute(task: DkistTask, **params: Any) -> None:
     """Execute an operator as Airflow's task process does."""
     ti = SimpleNamespace(dag_id=task.dag_id, run_id="manual__1", task_id=task.task_id, map_index=-1)
     context = contextvars.copy_context()
     context.run(ExecutorSafeguard.tracker.set, task)
-    context.run(task.execute, {"ti": ti})
+    context.run(task.execute, {"ti": ti, "params": params})
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +122,25 @@ def test_runner_gets_request_without_secrets_in_its_environment(
     assert request["watch"] == [os.getpid()]  # the parent of this process is a shell, not Airflow's supervisor
     assert request["environ"]["ISB_PASSWORD"] == "secret"
     assert request["environ"]["DKIST_TASK"] == "instrument.tasks:Calibrate"
+    assert request["environ"]["DKIST_TASK_NAME"] == "Calibrate"
+    assert "DKIST_PARAMETERS" not in request["environ"]
     assert request["environ"]["DKIST_RECIPE_RUN_ID"] == "7"
+
+
+def test_parameters_reach_the_runner_as_their_types(tmp_path: Path) -> None:
+    """What a form or an API client gives for a type becomes that type: 1 for a number, null for an empty text."""
+    rows = (
+        {"name": "bins", "default": 4, "type": "integer", "minimum": 1, "maximum": 8},
+        {"name": "threshold", "default": 0.5, "type": "number"},
+        {"name": "is_quick", "default": False, "type": "boolean"},
+        {"name": "note", "default": "", "type": "string"},
+    )
+    path = tmp_path / "seen.json"
+    task = operator(
+        f"open({str(path)!r}, 'w').write(REQUEST['environ']['DKIST_PARAMETERS']); end('success')", parameters=rows
+    )
+    execute(task, recipe_run_id=7, bins=2.0, threshold=1, is_quick=True, note=None)
+    assert path.read_text() == '{"bins": 2, "threshold": 1.0, "is_quick": true, "note": ""}'
 
 
 def test_records_keep_level_and_logger(caplog: pytest.LogCaptureFixture) -> None:

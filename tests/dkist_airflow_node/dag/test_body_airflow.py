@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dkist_airflow_node import Lock, render_dag_file
-from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker import runner_modules
 from dkist_task import TaskBase
 from dkist_workflow import Workflow
 from harness.airflow import PrivateAirflow
@@ -100,13 +100,14 @@ def airflow(host: RunnerHost) -> Iterator[PrivateAirflow]:
     host.end_all()
 
 
-def deploy(airflow: PrivateAirflow, host: RunnerHost, workflow: Workflow, runner: str) -> str:
+def deploy(airflow: PrivateAirflow, host: RunnerHost, workflow: Workflow, runner: dict[str, str]) -> str:
     """Deploy a workflow's file with a runner, and start a run."""
     lock = Lock("requirements.txt", hashlib.sha256(host.lock.read_bytes()).hexdigest())
     content = render_dag_file(workflow, locks={(): lock}, python=PYTHON).decode()
-    assert runner_text() in content
     (airflow.dags / "requirements.txt").write_bytes(host.lock.read_bytes())
-    (airflow.dags / f"{workflow.dag_id}.py").write_text(content.replace(runner_text(), runner), encoding="utf-8")
+    (airflow.dags / f"{workflow.dag_id}.py").write_text(
+        content.replace("dag = make_dag(", f"RUNNER = {runner!r}\ndag = make_dag("), encoding="utf-8"
+    )
     airflow.wait_for_dag(workflow.dag_id)
     return airflow.trigger(workflow.dag_id, recipe_run_id=7)
 
@@ -203,7 +204,7 @@ def test_runner_and_operator_agree(airflow: PrivateAirflow, host: RunnerHost) ->
     workflow = workflow_of("agreement")
     for name in ("SucceedForReal", "RaiseForReal", "DieForReal"):
         workflow.add_node(task(name))
-    run_id = deploy(airflow, host, workflow, runner_text())
+    run_id = deploy(airflow, host, workflow, runner_modules())
     assert airflow.wait_for_run(workflow.dag_id, run_id) == "failed"
     states = {one.name: one.state for one in airflow.tasks(workflow.dag_id, run_id).values()}
     assert states == {"SucceedForReal": "success", "RaiseForReal": "failed", "DieForReal": "failed"}

@@ -20,10 +20,11 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
+from dkist_airflow_node.dag import body
 from dkist_airflow_node.dag.data import _first_paragraph
-from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker import runner_modules, runner_process
 from dkist_task import TaskBase
-from dkist_workflow import ResourceQueue, Workflow, WorkflowError
+from dkist_workflow import Parameter, ResourceQueue, Workflow, WorkflowError
 
 
 class Count(enum.IntEnum):
@@ -120,6 +121,7 @@ def facts(dag: Any) -> dict[str, Any]:
                     "doc_md",
                     "execution_timeout",
                     "owner",
+                    "parameters",
                     "pool",
                     "queue",
                     "retries",
@@ -165,7 +167,7 @@ def test_dag_is_what_the_contract_says() -> None:
     assert told["tasks"]["Calibrate"]["upstream_task_ids"] == {"Dark", "Gain"}
     for task in told["tasks"].values():
         assert task["type"] == "DkistTask"
-        assert task["runner"] == runner_text()
+        assert task["runner"] == runner_modules()
         assert not task["do_xcom_push"]
         assert task["trigger_rule"] == "none_failed"
         assert task["owner"] == "DKIST Data Center"
@@ -179,12 +181,45 @@ def test_dag_is_what_the_contract_says() -> None:
         }
     assert gain["variables"] == {
         "DKIST_TASK": f"{__name__}:Gain",
+        "DKIST_TASK_NAME": "Gain",
         "DKIST_REQUIREMENT": "dkist-workflow[movie,quality]==1.2.3",
         "DKIST_PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}",
         "DKIST_WORKFLOW_NAME": "vbi_l0_to_l1",
         "DKIST_WORKFLOW_VERSION": "1.2.3",
         "OTEL_SERVICE_NAME": "vbi_l0_to_l1",
     }
+
+
+def test_parameters_are_what_the_form_checks(import_file: Callable[[bytes], ModuleType]) -> None:
+    """Type, default, bounds, choices and description are in the file; a text may be left empty in the form."""
+    parameters = [
+        Parameter("frame_bins", int, 4, minimum=1, maximum=8, description="Pixels that become one."),
+        Parameter("threshold", float, 1),
+        Parameter("filter_name", str, "red", choices=["red", "blue"]),
+        Parameter("note", str, ""),
+    ]
+    content = render_dag_file(make_workflow(parameters=parameters))
+    exported = import_file(content).dag
+    assert facts(exported) == facts(make_workflow(parameters=parameters).load())
+    params = {name: exported.params.get_param(name) for name in exported.params}
+    assert list(params) == ["recipe_run_id", "frame_bins", "threshold", "filter_name", "note"]
+    assert params["frame_bins"].description == "Pixels that become one."
+    schema = {"type": "integer", "minimum": 1, "maximum": 8, "title": "Frame bins"}
+    assert (params["frame_bins"].value, params["frame_bins"].schema) == (4, schema)
+    assert params["threshold"].schema == {"type": "number", "title": "Threshold"}
+    assert params["filter_name"].schema == {"type": "string", "enum": ["red", "blue"], "title": "Filter name"}
+    assert params["note"].schema == {"type": ["string", "null"], "title": "Note"}
+    assert exported.get_task("Parse").parameters["threshold"] == "number"
+    assert "'parameters'" not in render_dag_file(make_workflow()).decode().partition("WORKFLOW = ")[2]
+
+
+def test_class_runs_under_the_names_of_its_tasks() -> None:
+    """A class that a workflow uses twice is told by which name it runs."""
+    workflow = make_workflow()
+    workflow.add_node(task=Parse, name="ParseAgain", upstreams=Calibrate)
+    variables = {task.task_id: task.variables for task in workflow.load().tasks}
+    assert variables["Parse"]["DKIST_TASK"] == variables["ParseAgain"]["DKIST_TASK"]
+    assert [variables[name]["DKIST_TASK_NAME"] for name in ("Parse", "ParseAgain")] == ["Parse", "ParseAgain"]
 
 
 def test_people_read_what_a_workflow_and_a_task_are_for() -> None:
@@ -281,7 +316,7 @@ def test_data_are_literals() -> None:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    assert ast.literal_eval(assigned["RUNNER"]) == runner_text()
+    assert ast.literal_eval(assigned["RUNNER"]) == runner_modules()
     assert {"'''", '"""', "{{ 7 * 7 }}", "\\", "é☀"} < set(ast.literal_eval(assigned["WORKFLOW"])["tags"])
     assert [task["task_id"] for task in ast.literal_eval(assigned["TASKS"])] == ["Parse", "Dark", "Gain", "Calibrate"]
 
@@ -329,3 +364,8 @@ def test_callback_on_a_host_without_us_says_what_is_missing(
         for callback in (dag.on_failure_callback, dag.get_task("Parse").on_failure_callback[0]):
             callback({})
     assert caplog.text.count("dkist-airflow-node cannot be imported") == 2
+
+
+def test_every_starter_starts_the_runner_alike() -> None:
+    """The operator's file has a copy of the program that imports the runner's modules."""
+    assert body.START == runner_process.START

@@ -11,14 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from dkist_airflow_node.worker import runner_text, start_runner
+from dkist_airflow_node.worker import runner_modules, start_runner
+from dkist_airflow_node.worker.runner_process import START, handover
 from tests.dkist_airflow_node.worker.worker import Worker, make_wheel
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-RUNNER = runner_text()
+RUNNER = runner_modules()
+COMMAND = ["-I", "-S", "-c", START]
+"""The arguments of the interpreter that runs it."""
+HANDOVER = handover(RUNNER)
+"""What comes before the request on standard input."""
+
+
+def changed(old: str, new: str) -> dict[str, str]:
+    """Return a runner in which some text is another."""
+    modules = {name: text.replace(old, new) for name, text in RUNNER.items()}
+    assert modules != RUNNER, f"the runner has no {old}"
+    return modules
+
 
 LAUNCHER = """
 import importlib, json, os, sys, traceback
@@ -160,13 +173,13 @@ class RunnerHost(Worker):
         action: str = "run",
         attempt: str | None = None,
         watch: tuple[int, ...] = (),
-        text: str = RUNNER,
+        modules: dict[str, str] = RUNNER,
         **changes: str | None,
     ) -> Iterator[RunnerProcess]:
         """Start the runner as the operator of an exported file does; end whatever is left of it afterwards."""
         request = self.request(task, action=action, attempt=attempt, watch=watch, **changes)
         own = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOST_OF_TEST": str(self.folder)}
-        process = start_runner(request, text=text, env=own, cwd=self.work)
+        process = start_runner(request, modules=modules, env=own, cwd=self.work)
         try:
             yield RunnerProcess(process)
         finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dkist_airflow_node.commands import main
-from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker import runner_modules
 from tests.dkist_airflow_node.worker.runner_host import RunnerHost
 from tests.dkist_airflow_node.worker.worker import PYTHON, is_running, make_wheel, wait_for
 
@@ -77,7 +77,7 @@ def write_dag_file(worker: RunnerHost, name: str, environments: list[dict[str, s
     """Write what an exported DAG file holds, around nothing that this test could run."""
     tasks = tuple({"task_id": f"task{number}", "environment": row} for number, row in enumerate(environments))
     text = f"import airflow_is_not_here\n\nWORKFLOW = {{'python': {PYTHON!r}}}\n\nTASKS = {tasks!r}\n"
-    text += f"\nRUNNER = r'''{runner_text()}'''\n\ndag = make_dag(WORKFLOW, TASKS, RUNNER)\n"
+    text += f"\nRUNNER = {runner_modules()!r}\n\ndag = make_dag(WORKFLOW, TASKS, RUNNER)\n"
     (worker.lock.parent / name).write_text(text, encoding="utf-8")
 
 

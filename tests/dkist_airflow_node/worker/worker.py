@@ -1,12 +1,10 @@
-"""A worker host for tests: wheels made here, a local index of them, a store, and the script run as Airflow runs it."""
+"""A worker host for tests: wheels made here, a local index of them, a store, and the variables of a task."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -20,16 +18,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from dkist_airflow_node import task_script
-
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-LAUNCHER = """
-import importlib, sys
-module, name = sys.argv[2].split(":")
-getattr(importlib.import_module(module), name)()
-"""
-"""Stands for dkist-task: these tests are about what comes before the launcher."""
 
 
 def make_wheel(
@@ -96,15 +85,6 @@ class Worker:
         """The working folder of its tasks."""
         return self.folder / "work"
 
-    def release(self, source: str) -> None:
-        """Make the wheels and the lock of a release whose module ``instrument`` has the given source."""
-        make_wheel(
-            self.wheels, "dkist-task", "0.1.0", {"dkist_task/__init__.py": "", "dkist_task/__main__.py": LAUNCHER}
-        )
-        make_wheel(self.wheels, "instrument", "1.0.0", {"instrument.py": source}, requires=("dkist-task",))
-        self.make_lock("instrument==1.0.0\ndkist-task[otlp]\n")
-        self.work.mkdir(exist_ok=True)
-
     def make_lock(self, requirements: str) -> None:
         """Lock requirements against the wheels."""
         self.lock.parent.mkdir(exist_ok=True)
@@ -131,7 +111,7 @@ class Worker:
         return folder
 
     def variables(self, task: str = "instrument:run", /, **changes: str | None) -> dict[str, str]:
-        """Return the environment that Airflow gives the script; None takes a variable away."""
+        """Return what the operator gives the runner for a task; None takes a variable away."""
         path = [Path(str(shutil.which("uv"))).parent, sysconfig.get_config_var("BINDIR"), "/usr/bin", "/bin"]
         variables: dict[str, str | None] = {
             "PATH": ":".join(map(str, path)),
@@ -151,57 +131,6 @@ class Worker:
             **changes,
         }
         return {name: value for name, value in variables.items() if value is not None}
-
-    @contextmanager
-    def start(self, variables: dict[str, str], script: str | None = None) -> Iterator[subprocess.Popen[str]]:
-        """Start the script as BashOperator does; end whatever is left of it afterwards."""
-        process = subprocess.Popen(
-            ["bash", "-c", script or task_script()],
-            env=variables,
-            cwd=self.work,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            self.end_all()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-
-    def run(
-        self, variables: dict[str, str] | None = None, script: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the script to its end and return its status and its whole output."""
-        with self.start(variables or self.variables(), script) as process:
-            output, _ = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(process.args, process.returncode, output, "")
-
-    def pids(self) -> list[int]:
-        """Return every living process that was started for this worker, wherever it put itself."""
-        mark = f"DKIST_ENVIRONMENT_STORE={self.store}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    if mark in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
-
-    def end_all(self) -> None:
-        """Kill every process that was started for this worker."""
-        while pids := self.pids():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
-
-    def environments(self) -> list[Path]:
-        """Return the folders of the store's environments."""
-        return [path for path in self.store.iterdir() if path.is_dir()] if self.store.exists() else []
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker import runner_modules
 from dkist_build_utils import export
 from dkist_build_utils.local_run import LocalRun, Selection
 from dkist_build_utils.local_run.attempt import Fingerprint
@@ -93,7 +93,7 @@ def workflow(lock: Path, *names: str, timeout_seconds: float | None = None) -> L
         for number, name in enumerate(names)
     )
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return LocalWorkflow("small_main", "1.0.0", tasks, {"DKIST_PYTHON": python}, runner_text())
+    return LocalWorkflow("small_main", "1.0.0", tasks, {"DKIST_PYTHON": python}, runner_modules())
 
 
 def test_tasks_run_in_the_environment_of_their_lock(lock: Path, tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ class Task(TaskBase):
     assert collector.metric("dkist.task.runs").sum.data_points[0].as_int == 1
 
 
-def test_a_child_of_a_child_is_told_too(collector: Collector, launch: Launcher) -> None:
-    """Forks of forks have sinks of their own."""
+def test_a_child_of_a_child_sends_its_spans(collector: Collector, launch: Launcher) -> None:
+    """Forks of forks send their own spans."""
     code = """
 import multiprocessing
 class Task(TaskBase):

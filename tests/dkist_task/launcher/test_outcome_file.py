@@ -281,7 +281,7 @@ def test_a_refused_request_is_an_error(launch: Launcher, outcome_file: Path) -> 
         outcome_file.unlink()
 
 
-def test_an_outcome_that_cannot_be_written_is_said(launch: Launcher, tmp_path: Path) -> None:
+def test_an_outcome_that_cannot_be_written_is_reported(launch: Launcher, tmp_path: Path) -> None:
     """A missing folder does not change how the task ends, and the log names it."""
     ended, _ = run(launch, tmp_path / "nowhere" / "outcome.json", "Task")
     assert ended.status == 0
@@ -350,7 +350,97 @@ def test_wrong_telemetry_settings_are_one_warning(
     assert [span.name for span in collector.spans()][-1] == "Task"
 
 
-def test_no_op_providers_of_a_package_are_said(launch: Launcher, tmp_path: Path) -> None:
+def test_a_no_op_meter_provider_of_a_package_is_reported(
+    launch: Launcher, tmp_path: Path, collector: Collector
+) -> None:
+    """A package that switches metrics off on import costs one warning, and spans are still kept."""
+    code = """
+from opentelemetry import metrics
+metrics.set_meter_provider(metrics.NoOpMeterProvider())
+class Task(TaskBase):
+    def run(self): pass
+"""
+    spans = tmp_path / "spans"
+    ended = launch(code, DKIST_SPAN_FOLDER=str(spans), OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+    assert ended.status == 0, ended.log
+    assert ended.log.count("no metrics are recorded") == ended.log.count("WARNING") == 1
+    assert '"name":"Task"' in next(spans.iterdir()).read_text()
+
+
+def test_a_task_has_the_name_that_its_workflow_gives_it(launch: Launcher, collector: Collector) -> None:
+    """``DKIST_TASK_NAME`` names the task of ``DKIST_TASK`` in its log and span, and no other task that it makes."""
+    code = """
+class Other(TaskBase):
+    def run(self): pass
+class Task(Other):
+    def run(self):
+        other = Other(self.recipe_run_id, self.workflow_name, self.workflow_version)
+        print("NAMES", self.task_name, other.task_name)
+"""
+    ended = launch.from_environment(code, DKIST_TASK_NAME="CopyDarks", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+    assert ended.status == 0, ended.log
+    assert "run tasks:Task as CopyDarks\n" in ended.output
+    assert "NAMES CopyDarks Other" in ended.output
+    assert values(collector.span("CopyDarks").attributes)["cicd.pipeline.task.name"] == "CopyDarks"
+    (count,) = collector.metric("dkist.task.runs").sum.data_points
+    assert values(count.attributes)["cicd.pipeline.task.name"] == "CopyDarks"
+
+
+def test_a_task_that_is_named_as_an_argument_keeps_its_own_name(launch: Launcher) -> None:
+    """``DKIST_TASK_NAME`` does not name another class than that of ``DKIST_TASK``."""
+    code = "class Task(TaskBase):\n    def run(self): print('NAME', self.task_name)\n"
+    ended = launch(code, DKIST_TASK="other:Copy", DKIST_TASK_NAME="CopyDarks")
+    assert "NAME Task" in ended.output, ended.log
+
+
+def test_a_stack_is_reported_while_native_code_runs(launch: Launcher, outcome_file: Path) -> None:
+    """Where native code holds the main thread, the log says so while it runs."""
+    code = """
+import hashlib, threading
+class Task(TaskBase):
+    def run(self):
+        threading.Timer(0.3, os.kill, (os.getpid(), 15)).start()
+        self.derive()
+    def derive(self): hashlib.pbkdf2_hmac("sha256", b"p", b"s", 6_000_000)
+"""
+    ended = launch(code, DKIST_OUTCOME_FILE=str(outcome_file))
+    assert ended.status == -signal.SIGTERM, ended.log
+    assert ended.errors.count("the task was here") == 1
+    assert "in derive" in ended.errors
+    assert json.loads(outcome_file.read_text())["result"] == "cancellation"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_stop_reaches_the_spans_of_children(
+    launch: Launcher, tmp_path: Path, collector: Collector, method: str
+) -> None:
+    """A child that is stopped because the time is up sends its open spans, and dies of SIGTERM."""
+    (tmp_path / "stop.json").write_text('{"stop": "timeout", "text": "execution_timeout of 600 s"}')
+    code = """
+import multiprocessing
+class Task(TaskBase):
+    def child(self):
+        with self.telemetry_span("open"):
+            print("READY", flush=True)
+            time.sleep(60)
+    def run(self):
+        child = multiprocessing.get_context(os.environ["METHOD"]).Process(target=self.child)
+        child.start()
+        child.join()
+"""
+    process = launch.start(
+        code,
+        DKIST_STOP_FILE=str(tmp_path / "stop.json"),
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        METHOD=method,
+    )
+    ended = terminate(launch, process)
+    assert ended.status == -signal.SIGTERM, ended.log
+    assert collector.span("open").status.code == 2
+    assert values(collector.span("Task").attributes)["cicd.pipeline.task.run.result"] == "timeout"
+
+
+def test_no_op_providers_of_a_package_are_reported(launch: Launcher, tmp_path: Path) -> None:
     """A package that switches spans off on import does not do so in silence."""
     code = """
 from opentelemetry import trace

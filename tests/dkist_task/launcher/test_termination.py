@@ -150,7 +150,46 @@ class Task(TaskBase):
     assert "ended span" not in ended.log
 
 
-def test_sigterm_during_the_import_is_told(collector: Collector, launch: Launcher) -> None:
+UNWOKEN = """
+import multiprocessing, signal, threading
+def strike():  # in a thread of its own, so that the signal does not interrupt what the main thread waits for
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+def block(task):
+    with task.telemetry_span("ended"): pass
+    with task.telemetry_span("open"):
+        threading.Thread(target=strike, daemon=True).start()
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()
+class Task(TaskBase):
+    def run(self): block(self)
+class Parent(Task):
+    def run(self):
+        child = multiprocessing.get_context(os.environ["METHOD"]).Process(target=block, args=(self,))
+        child.start(); child.join()
+        print("CHILD", child.exitcode)
+"""
+
+
+def test_a_signal_that_interrupts_no_call_is_not_lost(collector: Collector, launch: Launcher) -> None:
+    """SIGTERM that comes just before a call that blocks ends the task all the same."""
+    ended = launch(UNWOKEN, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+    assert ended.status == -signal.SIGTERM, ended.log
+    assert values(collector.span("Task").attributes)["cicd.pipeline.task.run.result"] == "cancellation"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_signal_that_interrupts_no_call_ends_a_child(collector: Collector, launch: Launcher, method: str) -> None:
+    """A child of `multiprocessing` dies of SIGTERM, and its spans arrive, whatever it waits for."""
+    ended = launch(UNWOKEN, "Parent", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, METHOD=method)
+    assert ended.status == 0, ended.log
+    assert "CHILD -15" in ended.output
+    assert collector.span("ended").status.code == Status.STATUS_CODE_UNSET
+    assert collector.span("open").status.code == Status.STATUS_CODE_ERROR
+
+
+def test_sigterm_during_the_import_is_reported(collector: Collector, launch: Launcher) -> None:
     """A task whose module is still being imported ends as a cancelled run."""
     code = """
 print("READY", flush=True)
@@ -180,7 +219,7 @@ class Task(TaskBase):
 
 
 def test_sigterm_after_the_outcome_is_settled_changes_nothing(collector: Collector, launch: Launcher) -> None:
-    """What was told as a success exits as one."""
+    """A task that was reported as a success exits as one."""
     code = """
 import atexit
 atexit.register(lambda: (print("READY", flush=True), time.sleep(0.5)))
@@ -229,7 +268,7 @@ class Task(TaskBase):
 
 
 def is_running(pid: str) -> bool:
-    """Tell whether a process is there and more than a zombie."""
+    """Return whether a process is there and more than a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

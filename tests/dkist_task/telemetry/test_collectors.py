@@ -123,6 +123,23 @@ def test_a_collector_that_misbehaves_holds_nothing(launch: Launcher, name: str) 
         check(launch, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
 
 
+def test_a_redirection_is_not_followed(launch: Launcher) -> None:
+    """A collector that redirects is one warning for each kind of data, and nothing reaches the other address."""
+    reached = []
+
+    def away(connection: socket.socket) -> None:
+        reached.append(connection.recv(65536))
+
+    with server(away) as other:
+        answer = f"HTTP/1.1 307 Away\r\nLocation: {other}/v1/traces\r\nContent-Length: 0\r\n\r\n"
+        with server(answering(answer.encode())) as endpoint:
+            ended = launch(ENDS, "Ends", OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+                           OTEL_METRICS_EXPORTER="none")  # fmt: skip
+    assert ended.status == 0, ended.log
+    assert reached == []
+    assert ended.log.count("redirects, which is not followed") == 1, ended.log
+
+
 @pytest.mark.parametrize(
     "endpoint",
     ["http://127.0.0.1:1", "http://no-such-host.invalid:4318", "http://10.255.255.1:4318", "https://127.0.0.1:1"],

@@ -15,7 +15,7 @@ import logging
 class Task(TaskBase):
     def run(self):
         print("printed")
-        logging.getLogger("instrument").info("told\\nin two lines")
+        logging.getLogger("instrument").info("noted\\nin two lines")
         with self.telemetry_span("inner"):
             logging.getLogger("instrument").warning("inside %s", "inner")
 class Fails(TaskBase):
@@ -38,7 +38,7 @@ def test_json_lines_carry_the_ids_of_their_span(collector: Collector, launch: La
     assert by_message["inside inner"]["trace_id"] == inner.trace_id.hex()
     assert by_message["inside inner"]["span_id"] == inner.span_id.hex()
     assert by_message["inside inner"]["level"] == "WARNING"
-    assert by_message["told\nin two lines"]["span_id"] == collector.span("run").span_id.hex()
+    assert by_message["noted\nin two lines"]["span_id"] == collector.span("run").span_id.hex()
     assert records(ended.output)[0]["task"] == "run tasks:Task"
 
 

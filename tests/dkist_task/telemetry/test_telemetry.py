@@ -1,4 +1,4 @@
-"""What a real OTLP/HTTP receiver is told of tasks that run in processes of their own."""
+"""What a real OTLP/HTTP receiver gets from tasks that run in processes of their own."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_sampler_that_was_asked_for_is_obeyed(collector: Collector, launch: La
 
 
 def test_a_rollback_has_a_span_of_its_own(collector: Collector, launch: Launcher) -> None:
-    """The launcher's rollback tells of the rollback and of no run."""
+    """The launcher's rollback sends spans of the rollback, and counts no run."""
     ended = launch(STEPS, action="rollback", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
     assert ended.status == 0, ended.log
     assert [span.name for span in collector.spans()] == ["undo", "rollback", "Task rollback"]
@@ -150,7 +150,7 @@ class Unprintable(TaskBase):
 def test_span_metric_and_status_agree(
     collector: Collector, launch: Launcher, task: str, status: int, result: str, error_type: str | None
 ) -> None:
-    """However a task ends, its exit status, its root span and the count of runs tell the same."""
+    """However a task ends, its exit status, its root span and the count of runs agree."""
     ended = launch(FAILURES, task, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
     assert ended.status == status, ended.log
     root = collector.span(task)
@@ -217,7 +217,7 @@ class Task(Base):
     assert [span.name for span in collector.spans()] == ["pre_run", "run", "post_run", "Task"]
 
 
-def test_metrics_tell_what_a_run_cost(collector: Collector, launch: Launcher) -> None:
+def test_metrics_hold_what_a_run_cost(collector: Collector, launch: Launcher) -> None:
     """Duration, CPU time and the process's own peak memory arrive, and so do the task's own instruments."""
     code = """
 class Task(TaskBase):
@@ -235,7 +235,7 @@ class Task(TaskBase):
     assert 0.3 <= duration.sum < 30
     assert list(duration.explicit_bounds)[::15] == [1, 43200]
     cpu = {values(p.attributes)["cpu.mode"]: p.as_double for p in collector.metric("process.cpu.time").sum.data_points}
-    assert 0.3 <= cpu["user"] < 30
+    assert 0.28 <= cpu["user"] + cpu["system"] < 30  # the kernel counts in steps of 10 ms
     (memory,) = collector.metric("dkist.task.memory.peak").histogram.data_points
     assert 200 * 2**20 < memory.sum < 500 * 2**20
     assert collector.metric("frames").sum.data_points[0].as_int == 3
@@ -249,7 +249,7 @@ class Task(TaskBase):
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=ours,site=maui"}, "ours"),
     ],
 )
-def test_the_service_is_the_workflow_unless_the_user_says(
+def test_the_service_is_the_workflow_unless_the_user_sets_it(
     collector: Collector, launch: Launcher, variables: dict[str, str], service: str
 ) -> None:
     """``service.name`` is the workflow; the user's own variables win."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dkist_airflow_node.__about__ import __version__
-from dkist_airflow_node.dag import Lock, render_dag_file, task_script
+from dkist_airflow_node.dag import Lock, render_dag_file
 from dkist_airflow_node.errors import AirflowNodeError, AirflowNotInstalledError
 from dkist_airflow_node.messages import publish_failure
 
@@ -14,5 +14,4 @@ __all__ = [
     "__version__",
     "publish_failure",
     "render_dag_file",
-    "task_script",
 ]

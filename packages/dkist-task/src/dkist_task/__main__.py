@@ -7,7 +7,8 @@ This is the protocol between an exported DAG, of any version, and the environmen
 
 Environment
     ``DKIST_TASK``, ``DKIST_RECIPE_RUN_ID``, ``DKIST_WORKFLOW_NAME`` and ``DKIST_WORKFLOW_VERSION`` replace arguments
-    that are not given. ``DKIST_TRY_NUMBER`` is the engine's attempt. ``DKIST_PARAMETERS`` is a JSON object: the
+    that are not given. ``DKIST_TASK_NAME`` is the name of the task ``DKIST_TASK`` in its workflow; unset, that is the
+    class's name. ``DKIST_TRY_NUMBER`` is the engine's attempt. ``DKIST_PARAMETERS`` is a JSON object: the
     parameters of the run. ``TRACEPARENT`` and ``TRACESTATE`` join a trace. ``OTEL_*`` and ``DKIST_SPAN_FOLDER`` direct
     telemetry. ``DKIST_LOG_LEVEL`` is the least level that is logged; ``DEBUG`` shows the launcher's own frames, too.
     ``DKIST_LOG_FORMAT`` is ``json`` (a JSON object a line) or ``records``.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from dkist_task.errors import RequestError
 from dkist_task.parameters import parameters_from
@@ -19,8 +19,7 @@ INT64_MAX = 2**63 - 1
 """The largest integer that an attribute can carry."""
 
 
-@dataclass(frozen=True)
-class TaskIdentity:
+class TaskIdentity(NamedTuple):
     """Which task of which run."""
 
     recipe_run_id: int
@@ -33,12 +32,12 @@ class TaskIdentity:
     """The version of that workflow."""
 
     task_name: str
-    """The task's class name, which is its name in the workflow."""
+    """The task's name in the workflow: its class's name, unless the workflow gives it another."""
 
     try_number: int | None = None
     """The attempt that the engine counts, None where no engine runs the task."""
 
-    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
+    parameters: Mapping[str, str | int | float | bool] = MappingProxyType({})
     """The parameters of the run, by name."""
 
     def attributes(self) -> dict[str, str | int | float | bool]:

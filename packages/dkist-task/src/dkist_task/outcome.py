@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class TaskTerminated(SystemExit):
@@ -35,9 +35,12 @@ class TaskSkipped(Exception):  # noqa: N818 a skip is not an error
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a piece of work ended."""
+class Outcome(NamedTuple):
+    """How a piece of work ended.
+
+    Python makes a named tuple in an eighth of the time that a frozen dataclass takes: in this distribution, the values
+    that every start needs are named tuples.
+    """
 
     result: str
     """One of OpenTelemetry's values of ``cicd.pipeline.task.run.result``."""

@@ -29,6 +29,9 @@ STAGES = ("pre_run", "run", "post_run", "rollback")
 _NOT_STARTED = (AsyncGeneratorType, CoroutineType, GeneratorType)
 """The return values of a method that was called but did none of its work."""
 
+_GIVEN_NAMES: dict[type, str] = {}
+"""The names of tasks that are not named as their classes."""
+
 
 class TaskBase(ABC):
     """One step of a workflow.
@@ -78,7 +81,7 @@ class TaskBase(ABC):
         self.recipe_run_id = recipe_run_id_from(recipe_run_id)
         self.workflow_name = workflow_name
         self.workflow_version = workflow_version
-        self.task_name = type(self).__name__
+        self.task_name = _GIVEN_NAMES.get(type(self), type(self).__name__)
         self.try_number = try_number_from(os.environ.get("DKIST_TRY_NUMBER", ""))
         self.parameters = dict(
             parameters_from(os.environ.get("DKIST_PARAMETERS", "")) if parameters is None else parameters
@@ -164,6 +167,11 @@ def identity_of(task: TaskBase) -> TaskIdentity:
         try_number_from(os.environ.get("DKIST_TRY_NUMBER", "")),
         vars(task).get("parameters", {}),  # a subclass may set the other attributes itself
     )
+
+
+def give_name(task_class: type[TaskBase], name: str) -> None:
+    """Name tasks of `task_class`, but not of its subclasses, as the workflow does."""
+    _GIVEN_NAMES[task_class] = name
 
 
 def mark_launched(task: TaskBase) -> None:

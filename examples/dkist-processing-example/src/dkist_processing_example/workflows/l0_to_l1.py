@@ -9,7 +9,9 @@ from dkist_processing_example.tasks.report_quality import ReportQuality
 from dkist_processing_example.tasks.simulate_frames import SimulateFrames
 from dkist_workflow import ResourceQueue, Workflow
 
-l0_to_l1 = Workflow(process_category="example", process_name="l0_to_l1", workflow_package=__package__)
+l0_to_l1 = Workflow(
+    process_category="example", process_name="l0_to_l1", workflow_package=__package__, description=__doc__
+)
 l0_to_l1.add_node(task=SimulateFrames, upstreams=None, pip_extras=["simulator"])
 l0_to_l1.add_node(task=AverageDarks, upstreams=SimulateFrames)
 l0_to_l1.add_node(task=AverageGains, upstreams=SimulateFrames)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dkist_airflow_node.dag.data import Lock
-from dkist_airflow_node.dag.file import render_dag_file, task_script
+from dkist_airflow_node.dag.file import render_dag_file
 
 __all__ = [
     "Lock",
     "render_dag_file",
-    "task_script",
 ]

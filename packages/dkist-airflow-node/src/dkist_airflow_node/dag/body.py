@@ -31,13 +31,31 @@ RUNNER_VARIABLES = frozenset({"LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"}
 
 START = """
 import marshal, os, sys
+
 size = int.from_bytes(os.read(0, 4), "big")
-code = b""
-while len(code) < size:
-    code += os.read(0, size - len(code)) or sys.exit("the runner was not handed over")
-exec(marshal.loads(code))
+data = b""
+while len(data) < size:
+    data += os.read(0, size - len(data)) or sys.exit("the runner was not handed over")
+
+
+class Modules(dict):
+    def find_spec(self, name, path=None, target=None):
+        is_package = any(other.startswith(name + ".") for other in self)
+        return type(sys.__spec__)(name, self, is_package=is_package) if name in self else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        exec(self.pop(module.__name__), vars(module))
+
+
+modules = Modules(marshal.loads(data))
+del data
+sys.meta_path.insert(0, modules)
+exec(modules.pop("runner.__main__"), {"__name__": "__main__", "__package__": "runner"})
 """
-"""Starts the runner from its compiled form on standard input: to compile it there costs 5 MB as long as a task runs."""
+"""Starts the runner from its modules on standard input. To compile them there costs 5 MB for as long as a task runs."""
 
 MAXIMUM_LINE_BYTES = 65536
 """The runner writes no longer lines."""
@@ -51,6 +69,9 @@ LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 NAMES = {"error": "TaskNotStarted", "timeout": "TaskTimedOut", "cancellation": "TaskCancelled"}
 """How to call an exception that is no error of the task's own, by result."""
 
+TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
+"""What a parameter's value becomes, by its JSON type: JSON Schema takes 1 for a number and 1.0 for an integer."""
+
 
 class DkistTask(BaseOperator):
     """Run a task in its own environment through the runner, and report to Airflow how it ended.
@@ -58,11 +79,13 @@ class DkistTask(BaseOperator):
     Parameters
     ----------
     runner
-        The text of the runner program.
+        The runner program: the text of each module, by its name.
     variables
         Environment variables of the task that are the same in every run.
     run_variables
         Those that differ from run to run, as templates. Airflow keeps and shows their values for each task instance.
+    parameters
+        The JSON type of each parameter that the workflow declares, by name.
     settings
         Those of every operator.
     """
@@ -73,19 +96,26 @@ class DkistTask(BaseOperator):
     is_stopped = False
 
     def __init__(
-        self, *, runner: str, variables: dict[str, str], run_variables: dict[str, str], **settings: Any
+        self,
+        *,
+        runner: dict[str, str],
+        variables: dict[str, str],
+        run_variables: dict[str, str],
+        parameters: dict[str, str],
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self.runner = runner
         self.variables = variables
         self.run_variables = run_variables
+        self.parameters = parameters
 
     def execute(self, context: Any) -> None:
         """Run the task to its end; whatever interrupts this stops the task first."""
         ti = context["ti"]
         request = {
             "action": "run",
-            "environ": {**os.environ, **self.variables, **self.run_variables},
+            "environ": {**os.environ, **self.variables, **self.run_variables, **self.parameter_variable(context)},
             "watch": watched_processes(),
             "attempt": f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}",
         }
@@ -105,6 +135,14 @@ class DkistTask(BaseOperator):
             raise
         raise_unless_done(result)
 
+    def parameter_variable(self, context: Any) -> dict[str, str]:
+        """Return the variable with the run's value of each parameter; none where the workflow declares none."""
+        values = {}
+        for name, kind in self.parameters.items():
+            value = context["params"][name]
+            values[name] = "" if value is None else TYPES[kind](value)
+        return {"DKIST_PARAMETERS": json.dumps(values)} if values else {}
+
     def on_kill(self) -> None:
         """Have the task stopped. Airflow calls this in a signal handler, and once more after a timeout."""
         self.is_stopped = True
@@ -118,7 +156,7 @@ class Conversation:
     Threads read and write, since Airflow interrupts the main thread anywhere: in the middle of a line, say.
     """
 
-    def __init__(self, runner: str, request: dict[str, Any]) -> None:
+    def __init__(self, runner: dict[str, str], request: dict[str, Any]) -> None:
         self.result: dict[str, Any] = {"result": "error", "reason": "the runner has not said how the task ended"}
         self.is_over = False
         self.until_over = threading.Lock()  # no Event: an exception of a signal handler may leave its lock in disorder
@@ -139,7 +177,7 @@ class Conversation:
         """Have the task stopped: in a signal handler, at any time, and more than once."""
         self.commands.put({"stop": stop, "text": text})
 
-    def talk(self, runner: str) -> None:
+    def talk(self, runner: dict[str, str]) -> None:
         """Start the runner, and log what it writes until it says no more."""
         try:
             with subprocess.Popen(
@@ -168,12 +206,16 @@ class Conversation:
             self.result, self.is_over = result, True
             self.until_over.release()
 
-    def send_commands(self, stream: Any, runner: str) -> None:
+    def send_commands(self, stream: Any, runner: dict[str, str]) -> None:
         """Write the runner, the request, and each command when it comes."""
-        code = marshal.dumps(compile(runner, "<dkist runner>", "exec"))
+        modules = {
+            name: text if name.startswith("runner.cold") else compile(text, f"<{name}>", "exec", optimize=2)
+            for name, text in runner.items()
+        }
+        data = marshal.dumps(modules)
         try:
             with stream:
-                stream.write(len(code).to_bytes(4, "big") + code)
+                stream.write(len(data).to_bytes(4, "big") + data)
                 while command := self.commands.get():
                     stream.write(json.dumps(command).encode() + b"\n")
                     stream.flush()
@@ -277,10 +319,17 @@ def start_thread(function: Any, *arguments: Any) -> threading.Thread:
     return thread
 
 
-def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: str) -> DAG:
+def param_from(*, name: str, default: Any, **schema: Any) -> Param:
+    """Return a parameter as Airflow's trigger form and API check it."""
+    if schema["type"] == "string" and "" in schema.get("enum", [""]):
+        schema["type"] = ["string", "null"]  # the form turns an empty text into null, and takes it where null may be
+    return Param(default, title=name[:1].upper() + name[1:].replace("_", " "), **schema)
+
+
+def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: dict[str, str]) -> DAG:
     """Return the DAG of a workflow, its table of tasks and the program that runs each of them."""
 
-    def tell_of_failure(context: Any) -> None:
+    def report_failure(context: Any) -> None:
         """Publish the failure message; where that cannot be done, say so in the log."""
         try:
             from dkist_airflow_node import publish_failure  # hosts without it parse and run the DAG
@@ -293,6 +342,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         else:
             publish_failure(context, workflow_name=workflow["name"], workflow_version=workflow["version"])
 
+    parameters = workflow.get("parameters", ())
     dag = DAG(
         workflow["dag_id"],
         description=workflow["description"],
@@ -303,11 +353,12 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         is_paused_upon_creation=False,
         max_active_runs=workflow["max_active_runs"],
         default_args={"owner": "DKIST Data Center", "depends_on_past": False},
-        on_failure_callback=tell_of_failure,
+        on_failure_callback=report_failure,
         params={
             "recipe_run_id": Param(
                 type="integer", minimum=1, title="Recipe run id", description="The recipe run to process."
-            )
+            ),
+            **{row["name"]: param_from(**row) for row in parameters},
         },
     )
     operators: dict[str, DkistTask] = {}
@@ -315,6 +366,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         variables = {
             **task["environment"],
             "DKIST_TASK": task["entry_point"],
+            "DKIST_TASK_NAME": task["task_id"],
             "DKIST_PYTHON": workflow["python"],
             "DKIST_WORKFLOW_NAME": workflow["name"],
             "DKIST_WORKFLOW_VERSION": workflow["version"],
@@ -331,6 +383,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             runner=runner,
             variables={name: value for name, value in variables.items() if "{{" not in value},
             run_variables={name: value for name, value in variables.items() if "{{" in value},
+            parameters={row["name"]: row["type"] for row in parameters},
             trigger_rule="none_failed",  # a task that was skipped had nothing to do: the next one runs
             do_xcom_push=False,
             queue=task["queue"],
@@ -338,7 +391,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             retries=task["retries"],
             retry_delay=timedelta(seconds=task["retry_delay_seconds"]),
             execution_timeout=None if task["timeout_seconds"] is None else timedelta(seconds=task["timeout_seconds"]),
-            on_failure_callback=tell_of_failure,
+            on_failure_callback=report_failure,
         )
         operator.set_upstream([operators[name] for name in task["upstreams"]])
         operators[task["task_id"]] = operator

@@ -14,7 +14,7 @@ from dkist_airflow_node.errors import AirflowNodeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dkist_workflow import Node, Workflow
+    from dkist_workflow import Node, Parameter, Workflow
 
 MAXIMUM_ACTIVE_RUNS = 100
 """Runs of one version at once: written out, since the host's default (16) would hold back a night's observations."""
@@ -69,7 +69,7 @@ def dag_data(
     AirflowNodeError
         There are no locks, and the workflow's version cannot be one of a distribution; or a lock is missing.
     """
-    header = {
+    header: dict[str, Any] = {
         "dag_id": workflow.dag_id,
         "name": workflow.workflow_name,
         "version": workflow.workflow_version,
@@ -80,6 +80,8 @@ def dag_data(
         "python": python or f"{sys.version_info.major}.{sys.version_info.minor}",
         "max_active_runs": MAXIMUM_ACTIVE_RUNS,
     }
+    if workflow.parameters:
+        header["parameters"] = tuple(_parameter_row(parameter) for parameter in workflow.parameters)
     requirement = _pinned_distribution(workflow) if locks is None else ("", "")
     tasks = []
     for node in workflow.nodes:
@@ -104,6 +106,12 @@ def dag_data(
             }
         )
     return DagData(workflow=header, tasks=tuple(tasks))
+
+
+def _parameter_row(parameter: Parameter) -> dict[str, Any]:
+    """Return a parameter as plain values: its name, its default, and the JSON Schema of what it may be."""
+    row = {"name": parameter.name, "default": parameter.default, "description": parameter.description}
+    return {**row, **parameter.json_schema}
 
 
 def _tags(workflow: Workflow) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dkist_airflow_node.dag.data import dag_data
 from dkist_airflow_node.dag.file import render_dag_file
 from dkist_airflow_node.errors import AirflowNotInstalledError
-from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker import runner_modules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def load(workflow: Workflow) -> DAG:
     except ModuleNotFoundError as error:
         raise AirflowNotInstalledError from error
     data = dag_data(workflow)
-    return make_dag(data.workflow, data.tasks, runner_text())
+    return make_dag(data.workflow, data.tasks, runner_modules())
 
 
 def export(workflow: Workflow, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from dkist_airflow_node.dag.data import dag_data
-from dkist_airflow_node.worker import runner_text
+from dkist_airflow_node.worker import runner_modules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,17 +32,11 @@ def render_dag_file(
         _literal(data.workflow),
         "\n\nTASKS = ",
         _literal(data.tasks),
-        "\n\nRUNNER = r'''",
-        runner_text(),
-        "'''\n\ndag = make_dag(WORKFLOW, TASKS, RUNNER)\n",
+        "\n\nRUNNER = {\n",
+        *(f"    {name!r}: r'''{text}''',\n" for name, text in runner_modules().items()),
+        "}\n\ndag = make_dag(WORKFLOW, TASKS, RUNNER)\n",
     )
     return "".join(parts).encode()
-
-
-@cache
-def task_script() -> str:
-    """Return the script that runs a task in its environment: the same for every task."""
-    return files("dkist_airflow_node.worker").joinpath("task_script.sh").read_text(encoding="utf-8")
 
 
 @cache

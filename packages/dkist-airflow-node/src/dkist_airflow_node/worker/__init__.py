@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from dkist_airflow_node.worker.prebuild import build_environment, needed_environments
-from dkist_airflow_node.worker.runner_process import RunnerError, RunnerResult, run_runner, runner_text, start_runner
+from dkist_airflow_node.worker.runner.variables import BUILD_VARIABLES
+from dkist_airflow_node.worker.runner_process import START as RUNNER_START
+from dkist_airflow_node.worker.runner_process import (
+    RunnerError,
+    RunnerResult,
+    handover,
+    run_runner,
+    runner_modules,
+    start_runner,
+)
 from dkist_airflow_node.worker.store import (
     Environment,
     environments,
@@ -13,16 +22,19 @@ from dkist_airflow_node.worker.store import (
 )
 
 __all__ = [
+    "BUILD_VARIABLES",
+    "RUNNER_START",
     "Environment",
     "RunnerError",
     "RunnerResult",
     "build_environment",
     "environments",
+    "handover",
     "needed_environments",
     "prunable_environments",
     "remove_environment",
     "run_runner",
-    "runner_text",
+    "runner_modules",
     "start_runner",
     "store_folder",
 ]

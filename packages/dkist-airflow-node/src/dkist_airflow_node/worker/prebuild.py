@@ -27,7 +27,7 @@ class NeededEnvironment:
     """Its Python, ``X.Y``."""
     variables: tuple[tuple[str, str], ...]
     """The variables that name what it holds, as the DAG sets them."""
-    runner: str = field(repr=False)
+    runner: tuple[tuple[str, str], ...] = field(repr=False)
     """The runner of the DAG: what builds the environment when the task runs, builds it now."""
 
     @property
@@ -71,7 +71,7 @@ def build_environment(needed: NeededEnvironment, say: Callable[[str], None]) -> 
     """
     variables = {name: value for name, value in os.environ.items() if name not in {"DKIST_LOCK", "DKIST_REQUIREMENT"}}
     settings = {**dict(needed.variables), "DKIST_PYTHON": needed.python}
-    return run_runner("build", {**variables, **settings}, say, text=needed.runner).is_success
+    return run_runner("build", {**variables, **settings}, say, modules=dict(needed.runner)).is_success
 
 
 def _environments_of(dag_file: Path, folder: Path) -> Iterator[NeededEnvironment]:
@@ -84,7 +84,9 @@ def _environments_of(dag_file: Path, folder: Path) -> Iterator[NeededEnvironment
             name: value.replace("{{ dag.folder }}", str(folder)) for name, value in task["environment"].items()
         }
         yield NeededEnvironment(
-            python=values["WORKFLOW"]["python"], variables=tuple(sorted(variables.items())), runner=values["RUNNER"]
+            python=values["WORKFLOW"]["python"],
+            variables=tuple(sorted(variables.items())),
+            runner=tuple(values["RUNNER"].items()),
         )
 
 

@@ -19,19 +19,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 START = """
-import ctypes, fcntl, marshal, os, select, sys, time
-size = int.from_bytes(os.read(0, 4), "big")
-code = b""
-while len(code) < size:
-    code += os.read(0, size - len(code)) or sys.exit("the runner was not handed over")
-code = marshal.loads(code)
-exec(code)
-"""
-"""
-Starts the runner from its compiled form, which comes before the request: its length in four bytes, then its bytes.
+import marshal, os, sys
 
-A process that compiles the runner's text itself takes 5 MB more for as long as its task runs, and begins 10 ms later:
-here the text is compiled while the interpreter starts.
+size = int.from_bytes(os.read(0, 4), "big")
+data = b""
+while len(data) < size:
+    data += os.read(0, size - len(data)) or sys.exit("the runner was not handed over")
+
+
+class Modules(dict):
+    def find_spec(self, name, path=None, target=None):
+        is_package = any(other.startswith(name + ".") for other in self)
+        return type(sys.__spec__)(name, self, is_package=is_package) if name in self else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        exec(self.pop(module.__name__), vars(module))
+
+
+modules = Modules(marshal.loads(data))
+del data
+sys.meta_path.insert(0, modules)
+exec(modules.pop("runner.__main__"), {"__name__": "__main__", "__package__": "runner"})
+"""
+"""Starts the runner from its modules, which come before the request: a length in four bytes, then a marshalled dict.
+
+Its values are code, or text where only few runs need a module. A process that compiled all text itself would take 5 MB
+more for as long as its task runs, and begin 10 ms later: here it is compiled while the interpreter starts.
 """
 
 _RECORD = b"\x1e"
@@ -62,25 +78,47 @@ class RunnerResult:
         return self.result in {"success", "skip"}
 
 
-def runner_text() -> str:
-    """Return the program that is in every exported DAG file."""
-    return files("dkist_airflow_node.worker").joinpath("runner.py").read_text(encoding="utf-8")
+def runner_modules() -> dict[str, str]:
+    """Return the program that is in every exported DAG file: the text of each module, by its name."""
+    folder = files("dkist_airflow_node.worker").joinpath("runner")
+    places = {"runner": folder, "runner.cold": folder.joinpath("cold")}
+    found = {}
+    for package, place in places.items():
+        for file in place.iterdir():
+            if file.name.endswith(".py"):
+                name = f"{package}.{file.name.removesuffix('.py')}".removesuffix(".__init__")
+                found[name] = file.read_text(encoding="utf-8")
+    return dict(sorted(found.items()))
+
+
+def handover(modules: Mapping[str, str]) -> bytes:
+    """Return what `START` reads."""
+    parts = {
+        name: text if name.startswith("runner.cold") else compile(text, f"<{name}>", "exec", optimize=2)
+        for name, text in modules.items()
+    }
+    data = marshal.dumps(parts)
+    return len(data).to_bytes(4, "big") + data
 
 
 def start_runner(
-    request: Mapping[str, Any], *, env: Mapping[str, str], cwd: Path | None = None, text: str | None = None
+    request: Mapping[str, Any],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    modules: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the runner, with pipes for all three streams.
 
     Parameters
     ----------
     request
-        What it is asked for; see the docstring of ``runner.py``.
+        What it is asked for; see the docstring of ``runner``.
     env
         The runner's own environment, which every process of this user can read: no place for a secret.
     cwd
         The working folder of the task; that of this process without it.
-    text
+    modules
         The runner, such as that of a DAG file; this version's without it.
     """
     process = subprocess.Popen(
@@ -92,11 +130,11 @@ def start_runner(
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    code = marshal.dumps(compile(text or runner_text(), "<dkist runner>", "exec"))
+    data = handover(modules or runner_modules())
     if process.stdin is None:
         raise RunnerError("the runner has no pipes")
     with suppress(BrokenPipeError):  # it ended: its standard error says why
-        process.stdin.write(len(code).to_bytes(4, "big") + code + json.dumps(request).encode() + b"\n")
+        process.stdin.write(data + json.dumps(request).encode() + b"\n")
         process.stdin.flush()
     return process
 
@@ -107,7 +145,7 @@ def run_runner(
     say: Callable[[str], None],
     *,
     attempt: str | None = None,
-    text: str | None = None,
+    modules: Mapping[str, str] | None = None,
 ) -> RunnerResult:
     """Run or roll back a task, or build its environment. It ends when this process does.
 
@@ -116,12 +154,12 @@ def run_runner(
     action
         What to do.
     environ
-        The environment of this process and the variables that a DAG sets; see the docstring of ``runner.py``.
+        The environment of this process and the variables that a DAG sets; see the docstring of ``runner``.
     say
         Takes each line of the log.
     attempt
         Only one attempt of this key runs on this host at a time.
-    text
+    modules
         The runner, such as that of a DAG file; this version's without it.
 
     Raises
@@ -131,7 +169,7 @@ def run_runner(
     """
     request = {"action": action, "environ": dict(environ), "watch": [os.getpid()], "attempt": attempt}
     own = {name: environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in environ}
-    with start_runner(request, text=text, env=own) as process:
+    with start_runner(request, modules=modules, env=own) as process:
         if process.stdout is None or process.stderr is None:
             raise RunnerError("the runner has no pipes")
         for line in process.stdout:

@@ -1,4 +1,4 @@
-"""The environment store of a worker: what it holds, what uses it, and taking away what is no longer needed."""
+"""The environment store of a worker: what it holds, what uses it, and removing what nobody needs any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from dkist_airflow_node.errors import AirflowNodeError
-from dkist_airflow_node.worker import runner
+from dkist_airflow_node.worker.runner import store as runner_store
+from dkist_airflow_node.worker.runner.errors import CannotRunError
 from dkist_airflow_node.worker.store_process import StoreProcess, processes_by_environment
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def store_folder(environ: Mapping[str, str] = os.environ) -> Path:
         It is not an absolute path, or nothing says where it is.
     """
     try:
-        return Path(runner.store_folder(environ))
-    except runner.CannotRunError as error:
+        return Path(runner_store.store_folder(environ))
+    except CannotRunError as error:
         raise StoreError(str(error)) from error
 
 
@@ -121,7 +122,9 @@ def remove_environment(environment: Environment) -> bool:
             held.truncate(0)
             held.write(f"'environments prune' (process {os.getpid()})\n".encode())  # who waits prints it
             held.flush()
-            (environment.path / runner.MARKER).unlink(missing_ok=True)  # first: what is half removed is never used
+            (environment.path / runner_store.MARKER).unlink(
+                missing_ok=True
+            )  # first: what is half removed is never used
             shutil.rmtree(environment.path)
         except OSError as error:
             raise StoreError(f"cannot remove the environment {environment.path}: {error}") from error
@@ -139,7 +142,7 @@ def _environment_folders(store: Path) -> list[Path]:
 
 def _environment(folder: Path, processes: tuple[StoreProcess, ...]) -> Environment:
     try:
-        lines = (folder / runner.MARKER).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / runner_store.MARKER).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         lines = []
     return Environment(
@@ -153,7 +156,7 @@ def _environment(folder: Path, processes: tuple[StoreProcess, ...]) -> Environme
 
 
 def _lock_path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}{runner.LOCK_SUFFIX}")
+    return folder.with_name(f"{folder.name}{runner_store.LOCK_SUFFIX}")
 
 
 def _last_use(folder: Path) -> datetime:

@@ -45,8 +45,8 @@ class LocalWorkflow:
     """Every task comes after its upstreams."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Variables of every task."""
-    runner: str | None = None
-    """The program that runs each task in the environment of its lock; None where this environment is used."""
+    runner: Mapping[str, str] | None = None
+    """The modules of the runner, which runs each task in the environment of its lock; None to use this environment."""
 
 
 @dataclass(frozen=True)

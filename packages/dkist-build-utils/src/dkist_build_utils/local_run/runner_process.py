@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dkist_airflow_node.worker import RUNNER_START, handover
 from dkist_build_utils.local_run.process import AttemptFiles, AttemptProcess
 
 if TYPE_CHECKING:
@@ -29,18 +30,20 @@ class RunnerProcess(AttemptProcess):
         Where it leaves what is known of it.
     environ : mapping
         The whole environment that the runner narrows for the task, with the variables that a DAG sets.
-    runner : str
-        The text of the runner.
+    modules : mapping
+        The text of each module of the runner, by its name.
     """
 
-    def __init__(self, guard: Guard, key: str, files: AttemptFiles, environ: Mapping[str, str], runner: str) -> None:
-        self._runner = runner
+    def __init__(
+        self, guard: Guard, key: str, files: AttemptFiles, environ: Mapping[str, str], modules: Mapping[str, str]
+    ) -> None:
+        self._modules = modules
         self._report = b""
         self._inlet: int | None = None
         super().__init__(guard, key, files, environ)
 
     def _start(self, variables: Mapping[str, str]) -> None:
-        command = [sys.executable, "-I", "-S", "-c", self._runner]
+        command = [sys.executable, "-I", "-S", "-c", RUNNER_START]
         commands, inlet = os.pipe2(os.O_CLOEXEC)
         log, log_inlet = self._new_pipe()
         report, report_inlet = self._new_pipe()
@@ -51,18 +54,22 @@ class RunnerProcess(AttemptProcess):
         finally:
             for descriptor in (commands, log_inlet, report_inlet):
                 os.close(descriptor)
+        self._send(handover(self._modules))
         attempt = str(self.files.log.with_suffix("")).rpartition("-")[0]  # the same for every try
-        self._tell({"action": "run", "environ": dict(variables), "watch": [os.getpid()], "attempt": attempt})
+        self._command({"action": "run", "environ": dict(variables), "watch": [os.getpid()], "attempt": attempt})
 
     def _send_stop(self, kind: str, text: str) -> None:
-        self._tell({"stop": kind, "text": text})
+        self._command({"stop": kind, "text": text})
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        """Send a line to the runner; if it is gone, its end says so."""
-        line = json.dumps(message).encode() + b"\n"
+    def _command(self, message: dict[str, Any]) -> None:
+        """Send a line to the runner."""
+        self._send(json.dumps(message).encode() + b"\n")
+
+    def _send(self, data: bytes) -> None:
+        """Send bytes to the runner; if it is gone, its end says so."""
         with suppress(OSError):
-            while line and self._inlet is not None:
-                line = line[os.write(self._inlet, line) :]
+            while data and self._inlet is not None:
+                data = data[os.write(self._inlet, data) :]
 
     def _read_report(self, descriptor: int) -> bool:
         block = self._read(descriptor)

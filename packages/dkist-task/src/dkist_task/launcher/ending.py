@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dkist_task.errors import RequestError
 from dkist_task.outcome import TaskSkipped, TaskTerminated, qualified_name
@@ -32,8 +31,7 @@ PACKAGE_FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 """Where the frames lie that a task's author need not see."""
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How a launched task ended."""
 
     outcome: Outcome

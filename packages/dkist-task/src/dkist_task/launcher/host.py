@@ -1,18 +1,17 @@
-"""What this process runs on and what it may use of it."""
+"""The host of this process, and which share of it the process may use."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ROOT = "/"
 """Where ``proc`` and ``sys`` lie."""
 
 
-@dataclass(frozen=True)
-class Host:
-    """What this process runs on and what it may use of it."""
+class Host(NamedTuple):
+    """A host, and which share of it a process may use."""
 
     name: str
     """The host's own name."""
@@ -28,7 +27,7 @@ class Host:
 
 
 def this_host() -> Host:
-    """Return what this process runs on."""
+    """Return the host of this process."""
     uname = os.uname()
     return Host(
         uname.nodename, f"{uname.sysname} {uname.release} {uname.machine}", usable_processors(), usable_memory()

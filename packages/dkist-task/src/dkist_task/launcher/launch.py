@@ -17,7 +17,7 @@ from dkist_task.launcher.opening import opening_block
 from dkist_task.launcher.request import request_from, task_class_from
 from dkist_task.launcher.termination import Termination, die_of_sigterm
 from dkist_task.outcome import TERMINATED, TIMED_OUT, Outcome, is_clean_exit, outcome_of, qualified_name
-from dkist_task.task import has_started_work, mark_launched
+from dkist_task.task import give_name, has_started_work, mark_launched
 from dkist_task.telemetry import (
     TaskLog,
     TaskRun,
@@ -121,6 +121,7 @@ class Launch:
         run = self._start_run()
         identity = self._request.identity
         with trace.use_span(run.span, record_exception=False, set_status_on_exception=False):
+            give_name(task_class, identity.task_name)
             task = task_class(
                 recipe_run_id=identity.recipe_run_id,
                 workflow_name=identity.workflow_name,

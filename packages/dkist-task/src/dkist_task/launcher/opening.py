@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 def opening_block(request: Request, environment: Mapping[str, str]) -> str:
-    """Return what opens a task's log: what runs, where and on what, as lines or as one JSON object."""
+    """Return the first lines of a task's log, or one JSON object: the task, its run, the host and its limits."""
     host = this_host()
     identity = request.identity
+    named = "" if identity.task_name == request.class_name else f" as {identity.task_name}"
     tried = "" if identity.try_number is None else f", try {identity.try_number}"
     facts = {
-        "task": f"{request.action} {request.module_name}:{request.class_name}",
+        "task": f"{request.action} {request.module_name}:{request.class_name}{named}",
         "workflow": f"{identity.workflow_name} {identity.workflow_version}, recipe run {identity.recipe_run_id}{tried}",
         "distribution": distribution_at(request.module_name)
         or f"unknown: no installed distribution holds {request.module_name}",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import inspect
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 from dkist_task.errors import RequestError
 from dkist_task.identity import TaskIdentity, recipe_run_id_from, try_number_from
@@ -15,10 +13,13 @@ from dkist_task.task import TaskBase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
 
-@dataclass(frozen=True)
-class Request:
+ACTIONS = ("run", "rollback")
+
+
+class Request(NamedTuple):
     """A task of a run, to be run or rolled back."""
 
     action: str
@@ -34,59 +35,70 @@ class Request:
     """Which task of which run."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that reports a wrong argument in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise RequestError(message)
-
-
 def request_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Request:
     """Return the request that `arguments` make, completed from `environment`.
 
     Raises
     ------
     RequestError
-        Where something is missing or unusable.
+        Something is missing or unusable.
     """
-    parser = _Parser(
+    given = _given(arguments)
+
+    def required(name: str, what: str) -> str:
+        variable = f"DKIST_{name.upper()}"
+        value = given.get(name)
+        value = environment.get(variable, "") if value is None else value
+        if not value:
+            raise RequestError(f"no {what}: give it as an argument or set {variable}")
+        return value
+
+    entry_point = required("task", "task (MODULE:CLASS)")
+    module_name, class_name = _entry_point(entry_point)
+    # The name belongs to the class that the engine asked for, not to another that a task of its own starts.
+    name = environment.get("DKIST_TASK_NAME", "") if entry_point == environment.get("DKIST_TASK") else ""
+    return Request(
+        action=required("action", "action (run or rollback)"),
+        module_name=module_name,
+        class_name=class_name,
+        identity=TaskIdentity(
+            recipe_run_id=recipe_run_id_from(required("recipe_run_id", "recipe run id (--recipe-run-id)")),
+            workflow_name=required("workflow_name", "workflow name (--workflow-name)"),
+            workflow_version=required("workflow_version", "workflow version (--workflow-version)"),
+            task_name=name or class_name,
+            try_number=try_number_from(environment.get("DKIST_TRY_NUMBER", "")),
+            parameters=parameters_from(environment.get("DKIST_PARAMETERS", "")),
+        ),
+    )
+
+
+def _given(arguments: Sequence[str]) -> Mapping[str, str | None]:
+    """Return what the arguments say, by name."""
+    action, *rest = arguments or [""]
+    if action in ACTIONS and (not rest or (len(rest) == 1 and not rest[0].startswith("-"))):
+        # So the runner starts every task, and needs no parser, which takes long to import.
+        return {"action": action, "task": rest[0] if rest else None}
+    import argparse
+
+    class Parser(argparse.ArgumentParser):
+        """A parser that reports a wrong argument in one line."""
+
+        def error(self, message: str) -> NoReturn:
+            raise RequestError(message)
+
+    parser = Parser(
         prog="python -m dkist_task",
         description="Run or roll back one task.",
         allow_abbrev=False,
         # A given width saves an import.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
     )
-    parser.add_argument("action", choices=["run", "rollback"])
+    parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("task", nargs="?", metavar="MODULE:CLASS", help="the task's class [DKIST_TASK]")
     parser.add_argument("--recipe-run-id", metavar="N", help="a positive integer [DKIST_RECIPE_RUN_ID]")
     parser.add_argument("--workflow-name", metavar="NAME", help="[DKIST_WORKFLOW_NAME]")
     parser.add_argument("--workflow-version", metavar="VERSION", help="[DKIST_WORKFLOW_VERSION]")
-    given = parser.parse_args(arguments)
-
-    def required(value: str | None, variable: str, what: str) -> str:
-        value = environment.get(variable, "") if value is None else value
-        if not value:
-            raise RequestError(f"no {what}: give it as an argument or set {variable}")
-        return value
-
-    module_name, class_name = _entry_point(required(given.task, "DKIST_TASK", "task (MODULE:CLASS)"))
-    return Request(
-        action=given.action,
-        module_name=module_name,
-        class_name=class_name,
-        identity=TaskIdentity(
-            recipe_run_id=recipe_run_id_from(
-                required(given.recipe_run_id, "DKIST_RECIPE_RUN_ID", "recipe run id (--recipe-run-id)")
-            ),
-            workflow_name=required(given.workflow_name, "DKIST_WORKFLOW_NAME", "workflow name (--workflow-name)"),
-            workflow_version=required(
-                given.workflow_version, "DKIST_WORKFLOW_VERSION", "workflow version (--workflow-version)"
-            ),
-            task_name=class_name,
-            try_number=try_number_from(environment.get("DKIST_TRY_NUMBER", "")),
-            parameters=parameters_from(environment.get("DKIST_PARAMETERS", "")),
-        ),
-    )
+    return vars(parser.parse_args(arguments))
 
 
 def task_class_from(request: Request) -> type[TaskBase]:
@@ -95,7 +107,7 @@ def task_class_from(request: Request) -> type[TaskBase]:
     Raises
     ------
     RequestError
-        Where there is no such module or class, or the class is no task. What the module itself raises on import passes.
+        There is no such module or class, or the class is not a task. What the module itself raises on import passes.
     """
     module_name, class_name = request.module_name, request.class_name
     try:

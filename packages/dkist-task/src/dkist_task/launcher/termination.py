@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
@@ -31,8 +32,8 @@ class Termination:
     Parameters
     ----------
     send_open_spans : callable
-        Called where spans cannot wait to be ended by the code inside them: in the watcher thread, where the task has
-        not unwound after `PATIENCE_SECONDS`; and in a forked child, which the signal is to end at once.
+        Called in the watcher thread where the task has not unwound after `PATIENCE_SECONDS`, and in children of
+        `multiprocessing` before the signal ends them.
     report_signal : callable
         Called once, with the frame that the main thread was in when the signal came.
     """
@@ -46,7 +47,6 @@ class Termination:
         self._is_held = False
         self._is_due = False
         self._is_installed = False
-        self._process_id = os.getpid()
         self._decided = threading.Event()
         self._raised: Callable[[], TaskTerminated | None] = lambda: None
 
@@ -56,14 +56,8 @@ class Termination:
             return
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             return
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        # The pipe is shared with forked children: their signals must not wake the parent's watcher.
-        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
-        signal.signal(signal.SIGTERM, self._handle)
         self._is_installed = True
-        threading.Thread(target=self._watch, args=(reader,), name="dkist-task-termination", daemon=True).start()
+        handle_and_watch(self._handle, self._watch, self._send_open_spans)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -90,9 +84,6 @@ class Termination:
 
     def _handle(self, _signal_number: int, frame: FrameType | None) -> None:
         """Raise in the main thread, once."""
-        if os.getpid() != self._process_id:
-            self._send_open_spans()  # in a forked child, which is ended as it would be without this handler
-            die_of_sigterm()
         if self._decided.is_set():
             return
         is_lost = self.is_received and not self._is_held and not self._is_due and self._raised() is None
@@ -100,11 +91,15 @@ class Termination:
             return
         self.is_received = True
         self._report_once(frame)
+        place = outside_destructors(frame)
         if self._is_held:
             self._is_due = True
-        elif has_cancelled_event_loop(frame):
-            asked = TaskTerminated("SIGTERM")
-            self._raised = lambda: asked
+        elif has_cancelled_event_loop(place):
+            cancelled = TaskTerminated("SIGTERM")
+            self._raised = lambda: cancelled
+        elif place is not None and place is not frame:
+            self._is_due = True
+            call_at(place, self._raise)
         else:
             self._raise()
 
@@ -124,19 +119,42 @@ class Termination:
         finally:
             del error
 
-    def _watch(self, reader: int) -> None:
-        """Wait for SIGTERM, then make sure that the task unwinds or that its spans are sent."""
-        while (woken_by := os.read(reader, 1)) and signal.SIGTERM not in woken_by:
-            pass  # another signal that the task handles
+    def _watch(self) -> None:
+        """Make sure, once SIGTERM has come, that the task unwinds and that its spans are sent."""
         if self._decided.wait(PATIENCE_SECONDS):
             return
         # Native code keeps the handler waiting: this thread can see where the main thread is.
         self._report_once(sys._current_frames().get(threading.main_thread().ident or 0))  # noqa: SLF001 documented
         self._send_open_spans()
         while not self._decided.wait(LOOK_SECONDS):
-            if self.is_received and not self._is_held and self._raised() is None:
-                # A destructor or a bare "except" has swallowed it: the handler raises it again.
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            is_lost = not self._is_held and self._raised() is None
+            if (is_lost or not self.is_received) and signal.getsignal(signal.SIGTERM) == self._handle:
+                # A bare "except" or a callback of C code has swallowed it, or it came just before a call that blocks,
+                # which it did not interrupt: the handler is called again.
+                interrupt_main_thread()
+
+
+def outside_destructors(frame: FrameType | None) -> FrameType | None:
+    """Return `frame`, or its nearest caller outside any ``__del__``: Python drops what a ``__del__`` raises."""
+    place, above = frame, frame
+    while above is not None:
+        if above.f_code.co_name == "__del__":
+            place = above.f_back
+        above = above.f_back
+    return place
+
+
+def call_at(frame: FrameType, function: Callable[[], object]) -> None:
+    """Call `function` in this thread as soon as it executes the code of `frame` again."""
+
+    def trace(*_: object) -> None:
+        sys.settrace(None)
+        frame.f_trace = None
+        function()
+
+    frame.f_trace = trace
+    frame.f_trace_opcodes = True
+    sys.settrace(lambda *_: None)
 
 
 def has_cancelled_event_loop(frame: FrameType | None) -> bool:
@@ -157,14 +175,62 @@ def has_cancelled_event_loop(frame: FrameType | None) -> bool:
 
 
 def send_spans_before_death(send_open_spans: Callable[[], None]) -> None:
-    """Make SIGTERM call `send_open_spans` before it ends this process."""
+    """Make SIGTERM call `send_open_spans` before it ends this process.
+
+    A thread sends: the signal may come when the main thread holds a lock that sending needs, or just before the main
+    thread makes a call that blocks.
+    """
+    is_sent = threading.Event()
 
     def handle(_signal_number: int, _frame: FrameType | None) -> None:
-        send_open_spans()
-        die_of_sigterm()
+        if is_sent.is_set():
+            die_of_sigterm()
+
+    def watch() -> None:
+        if signal.getsignal(signal.SIGTERM) is handle:
+            send_open_spans()
+            is_sent.set()
+        while signal.getsignal(signal.SIGTERM) is handle:
+            interrupt_main_thread()
+            time.sleep(LOOK_SECONDS)
 
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, handle)
+        handle_and_watch(handle, watch, send_open_spans)
+
+
+def handle_and_watch(
+    handle: Callable[[int, FrameType | None], None], watch: Callable[[], None], send_open_spans: Callable[[], None]
+) -> None:
+    """Give SIGTERM a handler in the main thread, and call `watch` in a thread once SIGTERM has come.
+
+    A forked child has neither, unless `multiprocessing` started it: then it sends its spans before it dies.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, handle)
+
+    def wait() -> None:
+        while (woken_by := os.read(reader, 1)) and signal.SIGTERM not in woken_by:
+            pass  # another signal that the task handles
+        watch()
+
+    def start_over() -> None:
+        signal.set_wakeup_fd(-1)  # the pipe is the parent's
+        if signal.getsignal(signal.SIGTERM) != handle:
+            return
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:
+            util.register_after_fork(start_over, lambda _: send_spans_before_death(send_open_spans))
+
+    os.register_at_fork(after_in_child=start_over)
+    threading.Thread(target=wait, name="dkist-task-termination", daemon=True).start()
+
+
+def interrupt_main_thread() -> None:
+    """Send SIGTERM to the main thread, which interrupts a call that blocks."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def die_of_sigterm() -> NoReturn:

@@ -27,7 +27,7 @@ def in_parallel(functions: Sequence[Callable[[], object]], seconds: float) -> No
 
 
 def _call(function: Callable[[], object]) -> None:
-    """Call `function`, whose failure is a line in the log and not a traceback beside the task's."""
+    """Call `function`; an error is one line in the log, not a traceback beside the task's."""
     try:
         function()
     except Exception as error:

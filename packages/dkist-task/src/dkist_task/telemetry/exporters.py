@@ -20,7 +20,7 @@ PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
 
 def exporter_names(signal: str, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return which exporters are asked for.
+    """Return the names of the exporters to use.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def exporter_names(signal: str, environment: Mapping[str, str]) -> tuple[str, ..
 
 
 def make_exporters(signal: str, environment: Mapping[str, str]) -> list[Any]:
-    """Return new exporters for `signal`; one that cannot be made is said in the log and left out."""
+    """Return new exporters for `signal`; one that cannot be made is a warning in the log."""
     exporters = []
     for name in exporter_names(signal, environment):
         try:
@@ -84,7 +84,7 @@ def _make_exporter(signal: str, name: str, environment: Mapping[str, str]) -> An
 
 
 def positive_number(text: str, default: float) -> float:
-    """Return the number that `text` spells, `default` where it spells none above zero."""
+    """Return the number that `text` holds, `default` where that is not a number above zero."""
     try:
         number = float(text)
     except ValueError:

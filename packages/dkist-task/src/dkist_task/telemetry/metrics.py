@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from dkist_task.identity import RESULT, TASK_NAME
 
@@ -21,8 +20,7 @@ MEMORY_BUCKETS = tuple(2**exponent for exponent in range(26, 40))
 """Bytes, from 64 MiB to 512 GiB."""
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What a process has used up to a moment."""
 
     time_ns: int

@@ -114,5 +114,5 @@ def _value(value: object) -> dict[str, Any]:
 
 
 def _non_finite(value: float) -> str:
-    """Return the word that JSON's lack of a number is written with."""
+    """Return the word for a number that JSON does not have."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

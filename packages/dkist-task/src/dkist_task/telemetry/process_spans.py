@@ -31,7 +31,7 @@ CHILD_SECONDS = 1.5
 
 
 class ProcessSpans(SpanProcessor):
-    """Passes every span that this process started on to sinks of this process's own, once.
+    """Pass every span that this process started on to sinks of this process's own, once.
 
     A forked child holds copies of its parent's open spans, its unsent ones and its connections: it drops the first, and
     makes new sinks in place of the others.
@@ -83,7 +83,7 @@ class ProcessSpans(SpanProcessor):
             sink.on_end(encodable)
 
     def end_open(self, outcome: Outcome) -> None:
-        """End every open span of this process, innermost first, whose code is not going to."""
+        """End every open span of this process, innermost first: its code does not come to do so."""
         for span in reversed(list(self._open.values())):
             if span.is_recording():
                 if TASK_NAME in (span.attributes or {}):

@@ -69,7 +69,7 @@ def make_metric_readers(environment: Mapping[str, str]) -> list[MetricReader]:
 
 
 class OwnProcessReader(PeriodicExportingMetricReader):
-    """Sends metrics from the process it was made in: a forked child's copy would count the parent's again."""
+    """Send metrics from the process it was made in: a forked child's copy would count the parent's again."""
 
     def __init__(self, exporter: Any, export_interval_millis: float) -> None:
         self._process_id = os.getpid()

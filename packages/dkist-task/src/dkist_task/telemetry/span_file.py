@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 class SpanFile(SpanProcessor):
-    """Appends each ended span to a file in `folder` at once, so that no kind of death loses one that ended.
+    """Append each ended span to a file in `folder` at once, so that no kind of death loses one that ended.
 
-    What cannot be written is said once; a task never fails or waits for it.
+    A file that cannot be written is one warning; a task never fails or waits for it.
     """
 
     def __init__(self, folder: Path, stem: str) -> None:

@@ -85,5 +85,6 @@ def flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (AttributeError, OSError, ValueError):
-            continue  # the task closed it or set it to None, or nobody reads it any more
+        except (AttributeError, OSError, RuntimeError, ValueError):
+            # The task closed it or set it to None, nobody reads it any more, or a signal came in the midst of a write.
+            continue

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dkist_airflow_node.worker import runner
-from tests.dkist_airflow_node.worker.runner_host import RUNNER, RunnerHost
+from dkist_airflow_node.worker.runner.processes import children_of
+from tests.dkist_airflow_node.worker.runner_host import COMMAND, HANDOVER, RunnerHost, changed
 from tests.dkist_airflow_node.worker.worker import is_running, package_index, wait_for
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ request = json.loads(sys.argv[2])
 request["watch"] = [{watch}]
 command = [sys.executable, "-I", "-S", "-c", sys.argv[1]]
 process = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True)
-process.stdin.write(json.dumps(request).encode() + b"\\n")
+process.stdin.write(bytes.fromhex(sys.stdin.read()) + json.dumps(request).encode() + b"\\n")
 process.stdin.flush()
 print(process.pid, flush=True)
 process.wait()
@@ -150,7 +150,7 @@ def pids_of(host: RunnerHost) -> list[int]:
 
 def runners_of(pid: int) -> tuple[int, int]:
     """Return the runner's two processes: the one that was started, and the one that works."""
-    (worker,) = runner.children_of(pid)
+    (worker,) = children_of(pid)
     return pid, worker
 
 
@@ -159,14 +159,17 @@ def started_by_a_process(host: RunnerHost, task: str, **changes: Any) -> Iterato
     """Start the runner under a parent that it watches and that can be killed; give the parent and the runner's id."""
     code = STARTER.replace("{watch}", "__import__('os').getpid()")
     with subprocess.Popen(
-        [sys.executable, "-c", code, RUNNER, json.dumps(host.request(task, **changes))],
+        [sys.executable, "-c", code, COMMAND[-1], json.dumps(host.request(task, **changes))],
         cwd=host.work,
         env={"PATH": os.defpath, "HOST_OF_TEST": str(host.folder)},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as parent:
+        assert parent.stdin is not None
         assert parent.stdout is not None
+        parent.stdin.write(HANDOVER.hex())
+        parent.stdin.close()
         try:
             yield parent, int(parent.stdout.readline())
         finally:
@@ -274,11 +277,10 @@ def test_a_watched_process_of_another_user_is_no_orphan(host: RunnerHost) -> Non
 @pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
 def test_without_pidfds_the_runner_looks_once_a_second(host: RunnerHost, error: str) -> None:
     """On a kernel that cannot tell, "cannot look" is no sign of an end, and a real end is noticed all the same."""
-    blind = RUNNER.replace("descriptor = os.pidfd_open(pid)", f"raise OSError(__import__('errno').{error}, '')", 1)
-    assert blind != RUNNER
+    blind = changed("descriptor = os.pidfd_open(pid)", f"raise OSError(__import__('errno').{error}, '')")
     with (
         subprocess.Popen(["sleep", "300"]) as watched,
-        host.started("sleeps", watch=(watched.pid,), text=blind) as process,
+        host.started("sleeps", watch=(watched.pid,), modules=blind) as process,
     ):
         pids = pids_of(host)
         time.sleep(2.5)
@@ -290,8 +292,8 @@ def test_without_pidfds_the_runner_looks_once_a_second(host: RunnerHost, error: 
 
 def test_without_lists_of_children_descendants_are_found_by_their_parent(host: RunnerHost) -> None:
     """Also where the kernel has no CONFIG_PROC_CHILDREN."""
-    blind = RUNNER.replace("/children", "/no-such-file")
-    with host.started("deaf", text=blind) as process:
+    blind = changed("/children", "/no-such-file")
+    with host.started("deaf", modules=blind) as process:
         pids = pids_of(host)
         begin = time.monotonic()
         os.kill(process.pid, signal.SIGTERM)
@@ -378,8 +380,8 @@ def test_a_task_is_not_stopped_by_signals_that_a_shell_ignored(host: RunnerHost)
         "import signal as s, os, sys; [s.signal(n, s.SIG_IGN) for n in (1, 2, 3)]; os.execv(sys.argv[1], sys.argv[1:])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, sys.executable, "-I", "-S", "-c", RUNNER],
-        input=json.dumps(host.request("shows_signals")).encode() + b"\n",
+        [sys.executable, "-c", code, sys.executable, *COMMAND],
+        input=HANDOVER + json.dumps(host.request("shows_signals")).encode() + b"\n",
         cwd=host.work,
         capture_output=True,
         check=True,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dkist_airflow_node.worker import runner
+from dkist_airflow_node.worker.runner.log import MAXIMUM_LINE_BYTES, Output, tidy
+from dkist_airflow_node.worker.runner.processes import children_of
 from tests.dkist_airflow_node.worker.runner_host import RunnerHost
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def host(tmp_path: Path) -> RunnerHost:
 
 
 @pytest.fixture
-def output() -> Iterator[tuple[runner.Output, int]]:
+def output() -> Iterator[tuple[Output, int]]:
     """Return an output, and where it can be read."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    yield runner.Output(writer), reader
+    yield Output(writer), reader
     os.close(writer)
     os.close(reader)
 
@@ -86,7 +87,7 @@ def read_all(reader: int) -> bytes:
         ([], b""),
     ],
 )
-def test_lines(output: tuple[runner.Output, int], blocks: list[bytes], expected: bytes) -> None:
+def test_lines(output: tuple[Output, int], blocks: list[bytes], expected: bytes) -> None:
     """However a task's bytes come, the log has whole lines of UTF-8 and one state of each progress bar."""
     for block in blocks:
         output[0].feed(block)
@@ -96,7 +97,7 @@ def test_lines(output: tuple[runner.Output, int], blocks: list[bytes], expected:
 
 @pytest.mark.parametrize("character", ["x", "\u0101", "\u20ac", "\U0001f52d"])
 @pytest.mark.parametrize("offset", range(5))
-def test_long_lines_are_cut_between_characters(output: tuple[runner.Output, int], character: str, offset: int) -> None:
+def test_long_lines_are_cut_between_characters(output: tuple[Output, int], character: str, offset: int) -> None:
     """Each piece is shorter than the maximum and is text of its own; nothing is lost."""
     line = ("-" * offset + character * 300_000).encode()
     seen = b""
@@ -109,15 +110,15 @@ def test_long_lines_are_cut_between_characters(output: tuple[runner.Output, int]
         output[0].write()
         seen += read_all(output[1])
     pieces = seen.splitlines(keepends=True)
-    assert max(map(len, pieces)) <= runner.MAXIMUM_LINE_BYTES
+    assert max(map(len, pieces)) <= MAXIMUM_LINE_BYTES
     assert all(piece.decode() for piece in pieces)
     assert seen.replace(b"\n", b"") == line
 
 
 def test_bytes_that_are_no_text_stay_within_the_bound() -> None:
     """Bytes that are written out as text take more room than before."""
-    lines = runner.tidy(b"\xff" * 65_000 + b"\n").splitlines(keepends=True)
-    assert max(map(len, lines)) <= runner.MAXIMUM_LINE_BYTES
+    lines = tidy(b"\xff" * 65_000 + b"\n").splitlines(keepends=True)
+    assert max(map(len, lines)) <= MAXIMUM_LINE_BYTES
     assert b"".join(lines).count(b"\\xff") == pytest.approx(65_000, abs=4)
 
 
@@ -140,11 +141,11 @@ def test_a_flood_takes_bounded_memory(host: RunnerHost, task: str, at_least: int
             total += len(line)
             longest = max(longest, len(line))
             if not highest or total % 1000 == 0:
-                (worker,) = [worker] if worker else runner.children_of(process.pid)
+                (worker,) = [worker] if worker else children_of(process.pid)
                 highest = max(highest, memory_of(worker))
         assert json.loads(process.stderr.read())["result"] == "success"
     assert total > at_least
-    assert longest <= runner.MAXIMUM_LINE_BYTES
+    assert longest <= MAXIMUM_LINE_BYTES
     assert highest < 25_000_000
 
 
@@ -153,7 +154,7 @@ def test_a_slow_reader_holds_the_task_up_and_not_the_memory(host: RunnerHost) ->
     assert host.result_of("writes_a_record_after_half_a_line").status == 0
     with host.started("writes_a_million_lines") as process:
         time.sleep(1)
-        (worker,) = runner.children_of(process.pid)
+        (worker,) = children_of(process.pid)
         assert memory_of(worker) < 25_000_000
         ended = process.end()
     assert len(ended.lines) == 1_000_000
@@ -185,7 +186,7 @@ def test_a_record_after_half_a_line_is_a_line_of_its_own(host: RunnerHost) -> No
 def test_a_reader_that_goes_away_is_no_error() -> None:
     """What is written after that is lost."""
     reader, writer = os.pipe()
-    output = runner.Output(writer)
+    output = Output(writer)
     thread = threading.Thread(target=os.close, args=(reader,))
     thread.start()
     thread.join()

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from dkist_airflow_node.worker import runner
-from tests.dkist_airflow_node.worker.runner_host import RUNNER, Ended, RunnerHost
+from dkist_airflow_node.worker.runner.cold.file_system import file_system_type
+from dkist_airflow_node.worker.runner.store import LOCK_SUFFIX, MARKER
+from tests.dkist_airflow_node.worker.runner_host import COMMAND, HANDOVER, Ended, RunnerHost, changed
 from tests.dkist_airflow_node.worker.worker import PYTHON, make_wheel, package_index, wait_for
 
 TASKS = """
@@ -172,7 +173,7 @@ def test_a_build_killed_at_any_moment_leaves_nothing_that_is_used(host: RunnerHo
         ended = host.result_of()
         assert ended.status == 0, ended
         (environment,) = host.environments()
-        assert (environment / runner.MARKER).exists()
+        assert (environment / MARKER).exists()
     assert began > 3, "most of the moments lie in the build"
 
 
@@ -190,11 +191,10 @@ def test_a_builder_that_is_stopped_is_followed_by_one_that_waits(host: RunnerHos
 
 def test_waiting_for_a_build_is_bounded_and_names_the_holder(host: RunnerHost) -> None:
     """A build that hangs does not hold other tasks for ever."""
-    impatient = RUNNER.replace("ENVIRONMENT_WAIT_SECONDS = 1800.0", "ENVIRONMENT_WAIT_SECONDS = 2.0")
-    assert impatient != RUNNER
+    impatient = changed("ENVIRONMENT_WAIT_SECONDS = 1800.0", "ENVIRONMENT_WAIT_SECONDS = 2.0")
     with package_index(host.wheels, hangs=True) as url, host.started(**index_settings(url)) as builder:
         builder.read_message("building")
-        ended = host.result_of(text=impatient)
+        ended = host.result_of(modules=impatient)
     assert ended.status == 1
     assert re.search(r"gave up after 2 s: .* is still held by process \d+ on ", ended.result["reason"])
 
@@ -228,7 +228,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(host: RunnerHost) -> None:
     make_wheel(host.wheels, "big", "1.0.0", {"big.py": "#" * 1_000_000})
     host.make_lock("instrument==1.0.0\ndkist-task\nbig\n")
     mount = f'mount -t tmpfs -o size=256k,mode=700 none "{host.store}" && exec "$0" -I -S -c "$1"'
-    ended = run_under(host, ["unshare", "--map-root-user", "--mount", "bash", "-c", mount, sys.executable, RUNNER])
+    ended = run_under(host, ["unshare", "--map-root-user", "--mount", "bash", "-c", mount, sys.executable, COMMAND[-1]])
     assert ended.status == 1
     assert "No space left on device" in ended.result["reason"]
     assert "could not build the environment" in ended.result["reason"]
@@ -240,7 +240,7 @@ def test_a_limit_on_file_sizes_fails_the_build(host: RunnerHost) -> None:
     host.make_lock("instrument==1.0.0\ndkist-task\nbig\n")
     ended = run_under(
         host,
-        [sys.executable, "-I", "-S", "-c", RUNNER],
+        [sys.executable, *COMMAND],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)),
     )
     assert ended.status == 1
@@ -252,7 +252,7 @@ def run_under(host: RunnerHost, command: list[str], task: str = "run", **options
     """Run a command that becomes the runner."""
     result = subprocess.run(
         command,
-        input=json.dumps(host.request(task)).encode() + b"\n",
+        input=HANDOVER + json.dumps(host.request(task)).encode() + b"\n",
         cwd=host.work,
         capture_output=True,
         check=False,
@@ -285,13 +285,13 @@ MOUNTS = """\
 )
 def test_the_file_system_of_a_path_is_found(path: str, kind: str) -> None:
     """The longest mount point above it says."""
-    assert runner.file_system_type(path, MOUNTS) == kind
+    assert file_system_type(path, MOUNTS) == kind
 
 
 def test_a_store_on_a_network_file_system_is_refused(host: RunnerHost) -> None:
     """Locks do not hold there."""
-    kind = runner.file_system_type(str(host.folder), Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
-    ended = host.result_of(text=RUNNER.replace('"coda"', f'"coda", "{kind}"'))
+    kind = file_system_type(str(host.folder), Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    ended = host.result_of(modules=changed('"coda"', f'"coda", "{kind}"'))
     assert ended.status == 1
     assert f"is on a network file system ({kind})" in ended.result["reason"]
     assert host.environments() == []
@@ -311,7 +311,7 @@ def test_a_store_that_others_may_write_to_is_refused(host: RunnerHost, mode: int
 
 def test_a_store_is_made_for_its_user_alone_to_write(host: RunnerHost) -> None:
     """Whatever the worker's umask is; the task keeps that umask."""
-    ended = run_under(host, [sys.executable, "-I", "-S", "-c", RUNNER], "shows_umask", umask=0o002)
+    ended = run_under(host, [sys.executable, *COMMAND], "shows_umask", umask=0o002)
     assert ended.status == 0, ended
     assert "UMASK 2" in ended.lines
     for path in (host.store, *host.environments(), *host.environments()[0].rglob("*.py")):
@@ -334,7 +334,7 @@ def test_what_another_user_put_there_is_refused(host: RunnerHost, what: str) -> 
 def test_the_lock_file_tells_the_last_use(host: RunnerHost) -> None:
     """Each start of a task sets the time of the file beside the environment; its inode stays."""
     assert host.result_of().status == 0
-    (lock,) = host.store.glob(f"*{runner.LOCK_SUFFIX}")
+    (lock,) = host.store.glob(f"*{LOCK_SUFFIX}")
     first = lock.stat().st_ino
     os.utime(lock, (1_000_000_000, 1_000_000_000))
     assert host.result_of().status == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import os
 import re
@@ -15,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from dkist_airflow_node.worker import runner
+from dkist_airflow_node.worker.runner.plain_json import parse_json, render_json
+from dkist_airflow_node.worker.runner.variables import build_variables, task_variables
+from dkist_airflow_node.worker.runner_process import handover
 from harness.interpreter import InterpreterMissingError, find_interpreter
-from tests.dkist_airflow_node.worker.runner_host import RUNNER, Ended, RunnerHost
+from tests.dkist_airflow_node.worker.runner_host import COMMAND, HANDOVER, RUNNER, Ended, RunnerHost
 from tests.dkist_airflow_node.worker.worker import PYTHON, package_index
 
 TASKS = """
@@ -94,16 +97,28 @@ def environment_of(ended: Ended) -> dict[str, str]:
 
 
 def test_the_text_fits_into_a_dag_file() -> None:
-    """The DAG file holds it between triple quotes, and a process gets it as one argument (of at most 128 KiB)."""
-    assert "'''" not in RUNNER
-    assert RUNNER.isascii()
-    assert not RUNNER.endswith("\\")
-    assert len(RUNNER) < 100_000
+    """The DAG file holds each module between triple quotes."""
+    for text in RUNNER.values():
+        assert "'''" not in text
+        assert text.isascii()
+        assert not text.endswith("\\")
+    assert sum(map(len, RUNNER.values())) < 100_000
 
 
 def test_the_text_is_of_the_oldest_python_of_a_worker() -> None:
     """It is read by the Python of Airflow, which may be 3.10."""
-    ast.parse(RUNNER, feature_version=(3, 10))
+    for text in RUNNER.values():
+        ast.parse(text, feature_version=(3, 10))
+
+
+def handover_by(interpreter: Path) -> bytes:
+    """Return the handover that an interpreter makes for itself: compiled code is of one version."""
+    program = inspect.getsource(handover).replace("Mapping[str, str]", "dict")
+    program = f"import marshal, json, sys\n{program}\nsys.stdout.buffer.write(handover(json.load(sys.stdin)))"
+    done = subprocess.run(
+        [str(interpreter), "-c", program], input=json.dumps(RUNNER).encode(), capture_output=True, check=True
+    )
+    return done.stdout
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.12", "3.13", "3.14"])
@@ -115,8 +130,8 @@ def test_a_task_runs_under_each_python_of_airflow(host: RunnerHost, version: str
         pytest.skip(str(error))
     request = {"action": "run", "environ": host.variables("instrument:raises"), "watch": [os.getpid()], "attempt": None}
     result = subprocess.run(
-        [str(interpreter), "-I", "-S", "-c", RUNNER],
-        input=json.dumps(request).encode() + b"\n",
+        [str(interpreter), *COMMAND],
+        input=handover_by(interpreter) + json.dumps(request).encode() + b"\n",
         env={"PATH": os.defpath},
         capture_output=True,
         check=False,
@@ -249,7 +264,8 @@ def test_a_kill_for_memory_is_said_with_peak_and_limit(host: RunnerHost) -> None
         (group / "memory.limit_in_bytes").write_text("150M", encoding="utf-8")
         enter = f"\nimport os; open({str(group / 'cgroup.procs')!r}, 'w').write('0')\n"
         first = "from __future__ import annotations\n"
-        ended = host.result_of("eats", text=RUNNER.replace(first, first + enter, 1))
+        main = RUNNER["runner.__main__"].replace(first, first + enter, 1)
+        ended = host.result_of("eats", modules=RUNNER | {"runner.__main__": main})
     finally:
         group.rmdir()
     assert ended.result["is_out_of_memory"] is True, ended.result
@@ -445,8 +461,8 @@ def test_a_site_may_narrow_what_tasks_see(host: RunnerHost) -> None:
 )
 def test_which_variables_pass(name: str, *, task_sees: bool, build_sees: bool) -> None:
     """The build has uv's index settings, the task has none of uv's."""
-    assert (name in runner.task_variables({name: "1"})) is task_sees
-    assert (name in runner.build_variables({name: "1"})) is build_sees
+    assert (name in task_variables({name: "1"})) is task_sees
+    assert (name in build_variables({name: "1"})) is build_sees
 
 
 def test_index_and_credentials_come_from_the_workers_uv_settings(host: RunnerHost) -> None:
@@ -541,7 +557,7 @@ def test_what_cannot_be_right_is_refused(
 def test_a_request_that_cannot_be_read_is_refused(request_line: bytes) -> None:
     """It is said in the result; trying again cannot help."""
     result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", RUNNER], input=request_line, capture_output=True, check=False, timeout=30
+        [sys.executable, *COMMAND], input=HANDOVER + request_line, capture_output=True, check=False, timeout=30
     )
     ended = Ended(result.returncode, result.stdout, result.stderr)
     assert ended.status == 2
@@ -569,12 +585,12 @@ def test_only_python_and_uv_are_needed(host: RunnerHost) -> None:
 )
 def test_the_runners_json_is_json(value: Any) -> None:
     """What the runner writes is read by `json` as what it was."""
-    assert json.loads(runner.render_json({"name": value})) == {"name": value}
-    assert runner.parse_json(f" {json.dumps({'a': [value]})}\n") == {"a": [value]}
+    assert json.loads(render_json({"name": value})) == {"name": value}
+    assert parse_json(f" {json.dumps({'a': [value]})}\n") == {"a": [value]}
 
 
 @pytest.mark.parametrize("text", ["", "{", "{} {}", "nul", '{"a": }', "[1,]", '"\n"'])
 def test_what_is_not_json_is_refused(text: str) -> None:
     """As by `json` itself."""
     with pytest.raises(ValueError, match=r"."):
-        runner.parse_json(text)
+        parse_json(text)
