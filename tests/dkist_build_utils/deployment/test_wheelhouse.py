@@ -193,7 +193,8 @@ def test_network_is_not_needed(install: Install, dags: Path, tmp_path: Path) -> 
     environ = {"PATH": programs, "HOME": str(tmp_path / "home"), "DKIST_ENVIRONMENT_STORE": str(tmp_path / "store")}
     connect = "import socket; socket.create_connection(('192.0.2.1', 53), 2)"
     assert "Network is unreachable" in without_network([sys.executable, "-c", connect], environ).stderr
-    command = [sys.executable, "-m", "dkist_build_utils", "deploy", packed, "--dags-folder", dags, "--no-airflow"]
+    command: list[str | Path] = [sys.executable, "-m", "dkist_build_utils", "deploy", packed, "--no-airflow"]
+    command += ["--dags-folder", dags]
     done = without_network(command, environ)
     assert done.returncode == 0, done.stderr
     release = Path(done.stdout.strip())
@@ -224,4 +225,5 @@ def test_network_is_not_needed(install: Install, dags: Path, tmp_path: Path) -> 
     }
     done = without_network([sys.executable, "-c", RUN, json.dumps(variables)], environ)
     assert "no network was needed" in done.stdout, done.stderr
+    assert "result='success'" in done.stdout
     assert f"installing the wheels in {house}" in done.stdout

@@ -33,13 +33,31 @@ RUNNER_VARIABLES = frozenset({"LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ"}
 
 START = """
 import marshal, os, sys
+
 size = int.from_bytes(os.read(0, 4), "big")
-code = b""
-while len(code) < size:
-    code += os.read(0, size - len(code)) or sys.exit("the runner was not handed over")
-exec(marshal.loads(code))
+data = b""
+while len(data) < size:
+    data += os.read(0, size - len(data)) or sys.exit("the runner was not handed over")
+
+
+class Modules(dict):
+    def find_spec(self, name, path=None, target=None):
+        is_package = any(other.startswith(name + ".") for other in self)
+        return type(sys.__spec__)(name, self, is_package=is_package) if name in self else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        exec(self.pop(module.__name__), vars(module))
+
+
+modules = Modules(marshal.loads(data))
+del data
+sys.meta_path.insert(0, modules)
+exec(modules.pop("runner.__main__"), {"__name__": "__main__", "__package__": "runner"})
 """
-"""Starts the runner from its compiled form on standard input: to compile it there costs 5 MB as long as a task runs."""
+"""Starts the runner from its modules on standard input. To compile them there costs 5 MB for as long as a task runs."""
 
 MAXIMUM_LINE_BYTES = 65536
 """The runner writes no longer lines."""
@@ -53,6 +71,9 @@ LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 NAMES = {"error": "TaskNotStarted", "timeout": "TaskTimedOut", "cancellation": "TaskCancelled"}
 """How to call an exception that is no error of the task's own, by result."""
 
+TYPES = {"boolean": bool, "integer": int, "number": float, "string": str}
+"""What a parameter's value becomes, by its JSON type: JSON Schema takes 1 for a number and 1.0 for an integer."""
+
 
 class DkistTask(BaseOperator):
     """Run a task in its own environment through the runner, and report to Airflow how it ended.
@@ -60,11 +81,13 @@ class DkistTask(BaseOperator):
     Parameters
     ----------
     runner
-        The text of the runner program.
+        The runner program: the text of each module, by its name.
     variables
         Environment variables of the task that are the same in every run.
     run_variables
         Those that differ from run to run, as templates. Airflow keeps and shows their values for each task instance.
+    parameters
+        The JSON type of each parameter that the workflow declares, by name.
     settings
         Those of every operator.
     """
@@ -75,19 +98,26 @@ class DkistTask(BaseOperator):
     is_stopped = False
 
     def __init__(
-        self, *, runner: str, variables: dict[str, str], run_variables: dict[str, str], **settings: Any
+        self,
+        *,
+        runner: dict[str, str],
+        variables: dict[str, str],
+        run_variables: dict[str, str],
+        parameters: dict[str, str],
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self.runner = runner
         self.variables = variables
         self.run_variables = run_variables
+        self.parameters = parameters
 
     def execute(self, context: Any) -> None:
         """Run the task to its end; whatever interrupts this stops the task first."""
         ti = context["ti"]
         request = {
             "action": "run",
-            "environ": {**os.environ, **self.variables, **self.run_variables},
+            "environ": {**os.environ, **self.variables, **self.run_variables, **self.parameter_variable(context)},
             "watch": watched_processes(),
             "attempt": f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}",
         }
@@ -107,6 +137,14 @@ class DkistTask(BaseOperator):
             raise
         raise_unless_done(result)
 
+    def parameter_variable(self, context: Any) -> dict[str, str]:
+        """Return the variable with the run's value of each parameter; none where the workflow declares none."""
+        values = {}
+        for name, kind in self.parameters.items():
+            value = context["params"][name]
+            values[name] = "" if value is None else TYPES[kind](value)
+        return {"DKIST_PARAMETERS": json.dumps(values)} if values else {}
+
     def on_kill(self) -> None:
         """Have the task stopped. Airflow calls this in a signal handler, and once more after a timeout."""
         self.is_stopped = True
@@ -120,7 +158,7 @@ class Conversation:
     Threads read and write, since Airflow interrupts the main thread anywhere: in the middle of a line, say.
     """
 
-    def __init__(self, runner: str, request: dict[str, Any]) -> None:
+    def __init__(self, runner: dict[str, str], request: dict[str, Any]) -> None:
         self.result: dict[str, Any] = {"result": "error", "reason": "the runner has not said how the task ended"}
         self.is_over = False
         self.until_over = threading.Lock()  # no Event: an exception of a signal handler may leave its lock in disorder
@@ -141,7 +179,7 @@ class Conversation:
         """Have the task stopped: in a signal handler, at any time, and more than once."""
         self.commands.put({"stop": stop, "text": text})
 
-    def talk(self, runner: str) -> None:
+    def talk(self, runner: dict[str, str]) -> None:
         """Start the runner, and log what it writes until it says no more."""
         try:
             with subprocess.Popen(
@@ -170,12 +208,16 @@ class Conversation:
             self.result, self.is_over = result, True
             self.until_over.release()
 
-    def send_commands(self, stream: Any, runner: str) -> None:
+    def send_commands(self, stream: Any, runner: dict[str, str]) -> None:
         """Write the runner, the request, and each command when it comes."""
-        code = marshal.dumps(compile(runner, "<dkist runner>", "exec"))
+        modules = {
+            name: text if name.startswith("runner.cold") else compile(text, f"<{name}>", "exec", optimize=2)
+            for name, text in runner.items()
+        }
+        data = marshal.dumps(modules)
         try:
             with stream:
-                stream.write(len(code).to_bytes(4, "big") + code)
+                stream.write(len(data).to_bytes(4, "big") + data)
                 while command := self.commands.get():
                     stream.write(json.dumps(command).encode() + b"\n")
                     stream.flush()
@@ -279,10 +321,17 @@ def start_thread(function: Any, *arguments: Any) -> threading.Thread:
     return thread
 
 
-def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: str) -> DAG:
+def param_from(*, name: str, default: Any, **schema: Any) -> Param:
+    """Return a parameter as Airflow's trigger form and API check it."""
+    if schema["type"] == "string" and "" in schema.get("enum", [""]):
+        schema["type"] = ["string", "null"]  # the form turns an empty text into null, and takes it where null may be
+    return Param(default, title=name[:1].upper() + name[1:].replace("_", " "), **schema)
+
+
+def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: dict[str, str]) -> DAG:
     """Return the DAG of a workflow, its table of tasks and the program that runs each of them."""
 
-    def tell_of_failure(context: Any) -> None:
+    def report_failure(context: Any) -> None:
         """Publish the failure message; where that cannot be done, say so in the log."""
         try:
             from dkist_airflow_node import publish_failure  # hosts without it parse and run the DAG
@@ -295,6 +344,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         else:
             publish_failure(context, workflow_name=workflow["name"], workflow_version=workflow["version"])
 
+    parameters = workflow.get("parameters", ())
     dag = DAG(
         workflow["dag_id"],
         description=workflow["description"],
@@ -305,11 +355,12 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         is_paused_upon_creation=False,
         max_active_runs=workflow["max_active_runs"],
         default_args={"owner": "DKIST Data Center", "depends_on_past": False},
-        on_failure_callback=tell_of_failure,
+        on_failure_callback=report_failure,
         params={
             "recipe_run_id": Param(
                 type="integer", minimum=1, title="Recipe run id", description="The recipe run to process."
-            )
+            ),
+            **{row["name"]: param_from(**row) for row in parameters},
         },
     )
     operators: dict[str, DkistTask] = {}
@@ -317,6 +368,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         variables = {
             **task["environment"],
             "DKIST_TASK": task["entry_point"],
+            "DKIST_TASK_NAME": task["task_id"],
             "DKIST_PYTHON": workflow["python"],
             "DKIST_WORKFLOW_NAME": workflow["name"],
             "DKIST_WORKFLOW_VERSION": workflow["version"],
@@ -333,6 +385,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             runner=runner,
             variables={name: value for name, value in variables.items() if "{{" not in value},
             run_variables={name: value for name, value in variables.items() if "{{" in value},
+            parameters={row["name"]: row["type"] for row in parameters},
             trigger_rule="none_failed",  # a task that was skipped had nothing to do: the next one runs
             do_xcom_push=False,
             queue=task["queue"],
@@ -340,7 +393,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             retries=task["retries"],
             retry_delay=timedelta(seconds=task["retry_delay_seconds"]),
             execution_timeout=None if task["timeout_seconds"] is None else timedelta(seconds=task["timeout_seconds"]),
-            on_failure_callback=tell_of_failure,
+            on_failure_callback=report_failure,
         )
         operator.set_upstream([operators[name] for name in task["upstreams"]])
         operators[task["task_id"]] = operator
@@ -389,13 +442,16 @@ TASKS = (
     },
 )
 
-RUNNER = r'''"""Run one task of a DKIST workflow in the environment that its lock describes.
+RUNNER = {
+    'runner': r'''"""Run one task of a DKIST workflow in the environment that its lock describes.
 
-The text of this module is in every exported DAG file. It is started as ``python -I -S -c TEXT`` (or compiled, as
-``runner_process.py`` does), by the operator of that file, by ``dkist-airflow-node environments prebuild`` and by
-``dkist-build run --locked``. It uses the standard library only, of Python 3.10 and later, on Linux.
+The texts of these modules are in every exported DAG file. A bare interpreter (``python -I -S``) gets them on standard
+input, as ``runner_process.py`` writes them: compiled, but for those of ``cold``, which a warm start does not need. So
+they import each other by relative imports, and besides the standard library only, of Python 3.10 and later, on Linux.
+The operator of the file starts them, ``dkist-airflow-node environments prebuild``, and ``dkist-build run --locked``.
 
-Standard input: one JSON object a line. The first is the request. It may stay open; its end means nothing. ::
+Standard input, after the modules: one JSON object a line. The first is the request. It may stay open; its end means
+nothing. ::
 
     {"action": "run" | "rollback" | "build",
      "environ": {...},           the worker's environment plus the variables of the DAG
@@ -423,73 +479,578 @@ Standard error: one JSON object, the result, as soon as it is known. Anything el
 Exit status: 0 success or skip; 1 failure; 2 trying again cannot help. After a stop it dies of SIGTERM.
 
 The launcher gets ``DKIST_OUTCOME_FILE``, ``DKIST_STOP_FILE`` and ``DKIST_LOG_FORMAT=records``, and writes the outcome.
-Private modules (``_signal``, ``_json``, ``_sha2``) stand in for public ones that import ``enum`` and ``re``: each start
-would take 10 ms and 1 MB more. Where a later Python has them no longer, the public ones serve.
+Private modules (``_signal``, ``_json``, ``_sha2``, ``_ctypes``) stand in for public ones that import ``enum`` or
+``re``: each start would take 10 ms and 1 MB more. Where a later Python has them no longer, the public ones serve.
 """
+''',
+    'runner.__main__': r'''"""The two processes of a runner: one works, the other waits for it."""
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
 import select
 import sys
-import time
+
+from .processes import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, Children, set_process
+from .signals import STOP_SIGNALS, send, signal
+
+LOOK_SECONDS = 0.1
+"""How long a look for the output of a task that unwinds waits."""
+BLOCK_BYTES = 65_536
+
+
+def guard(worker: int, pipe: int) -> int:
+    """Wait for the process that does the work, and end what it leaves where it was killed itself."""
+
+    def pause(seconds: float) -> None:
+        """Let tasks that unwind print: nobody reads it, but they get no EPIPE."""
+        if select.select([pipe], [], [], min(seconds, LOOK_SECONDS))[0]:
+            os.read(pipe, BLOCK_BYTES)
+
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: send([worker], number))
+    pid = status = 0
+    while pid != worker:
+        pid, status = os.waitpid(-1, 0)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    Children().end(pause)
+    if os.WIFSIGNALED(status):
+        if os.WTERMSIG(status) in STOP_SIGNALS:
+            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+        os.kill(os.getpid(), os.WTERMSIG(status))
+    return os.waitstatus_to_exitcode(status)
+
+
+def main() -> int:
+    """Do the work in a child: whichever of the two processes is killed, the other ends what the task started."""
+    set_process(PR_SET_DUMPABLE, 0)  # the memory holds what the task must not read
+    set_process(PR_SET_CHILD_SUBREAPER, 1)
+    pipe, inlet = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(pipe, False)
+    guardian = os.getpid()
+    worker = os.fork()
+    if worker:
+        os.close(inlet)
+        return guard(worker, pipe)
+    from .run import Runner  # only the process that works needs it
+
+    set_process(PR_SET_CHILD_SUBREAPER, 1)
+    runner = Runner((pipe, inlet))
+    runner.supervisor.watch(guardian, "the runner's first process was killed")
+    if os.getppid() != guardian:
+        runner.supervisor.stop("cancellation", "the runner's first process was killed")
+    return runner.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+''',
+    'runner.attempt': r'''"""The attempt: one of a key at a time on this host, with a folder for its files."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from .errors import CannotRunError
+from .plain_json import parse_json
+from .processes import parent_and_start_of
+from .store import ATTEMPTS, LOCK_SUFFIX, hexdigest, take_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal
-    from collections.abc import Callable, Mapping
-    from resource import struct_rusage
     from typing import Any
-else:
+
+    from .supervisor import Supervisor
+
+
+class Attempt:
+    """One attempt of a task: the only one of its key on this host, with a folder for its files."""
+
+    def __init__(self, store: str, key: str | None, supervisor: Supervisor) -> None:
+        self.key = key or f"without a key {os.urandom(8).hex()}"
+        self.supervisor = supervisor
+        self.folder = f"{store}/{ATTEMPTS}/{hexdigest(self.key.encode('utf-8', 'surrogateescape'))[:32]}"
+        self.descriptor = -1
+        self.outcome_file = f"{self.folder}/outcome"
+        self.stop_file = f"{self.folder}/stop"
+
+    def enter(self) -> None:
+        """Wait for the end of other attempts, end what a killed one left, and hold the lock."""
+        try:
+            os.makedirs(os.path.dirname(self.folder), 0o700, exist_ok=True)
+            while not self.is_held():
+                self.descriptor = os.open(self.folder + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT, 0o600)
+                if not take_lock(self.descriptor, fcntl.LOCK_EX):
+                    from .cold.orphans import wait_for_lock
+
+                    wait_for_lock(self.descriptor, self.supervisor)
+            self.clear()
+            os.mkdir(self.folder, 0o700)
+            pid = os.getpid()
+            os.write(self.descriptor, f"{pid} {parent_and_start_of(pid)[1]} {self.key}\n".encode(errors="replace"))
+        except OSError as error:
+            raise CannotRunError(f"cannot write to {self.folder}: {error.strerror}") from error
+        # Inherited, so that what a killed runner leaves behind can be found.
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFD, 0)
+
+    def is_held(self) -> bool:
+        """Return whether the lock that is held is the file that others would open: the one before may be gone."""
+        try:
+            if self.descriptor >= 0 and os.path.samestat(os.fstat(self.descriptor), os.stat(self.folder + LOCK_SUFFIX)):
+                os.ftruncate(self.descriptor, 0)
+                return True
+        except FileNotFoundError:
+            pass
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        return False
+
+    def clear(self) -> None:
+        """Remove the folder of the attempt, or of one that was killed."""
+        try:
+            for name in os.listdir(self.folder):
+                os.unlink(f"{self.folder}/{name}")
+            os.rmdir(self.folder)
+        except FileNotFoundError:
+            pass
+
+    def leave(self) -> None:
+        """Remove folder and lock: nothing is left that another attempt would have to wait for."""
+        if self.descriptor >= 0:
+            try:
+                self.clear()
+                os.unlink(self.folder + LOCK_SUFFIX)
+            except OSError:
+                pass
+
+    def outcome(self) -> dict[str, Any]:
+        """Return what the launcher wrote; nothing where it did not come to that."""
+        try:
+            with open(self.outcome_file, encoding="utf-8", errors="replace") as file:
+                outcome = parse_json(file.read())
+        except (OSError, ValueError):
+            return {}
+        return outcome if isinstance(outcome, dict) else {}
+''',
+    'runner.cold': r'''"""What a warm start does not need: it is handed over as text, and compiled where it is imported."""
+''',
+    'runner.cold.build': r'''"""The build of an environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+from ..errors import CannotRunError
+from ..log import tidy
+from ..signals import ended_with
+from ..store import MARKER
+from ..variables import build_variables
+from .file_system import refuse_network_file_system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..environment import Environment
+    from ..supervisor import Supervisor
+
+
+class Build:
+    """One build of an environment, whose lock this process holds alone."""
+
+    def __init__(self, environment: Environment, supervisor: Supervisor) -> None:
+        self.path = environment.path
+        self.environment = environment
+        self.origin = environment.origin
+        self.supervisor = supervisor
+
+    def make(self) -> None:
+        """Build it, or keep nothing of it."""
+        refuse_network_file_system(self.environment.store)
+        mask = os.umask(0o022)  # nobody else may write to what tasks will run
+        begin = time.monotonic()
+        try:
+            variables = build_variables(self.environment.environ)
+            python = self.find_python(variables)
+            self.supervisor.output.say(f"building {self.path} for {self.origin}")
+            self.install(python, variables)
+        except (CannotRunError, OSError) as error:
+            self.remove()
+            if isinstance(error, OSError):
+                raise CannotRunError(f"could not build the environment of {self.origin}: {error}") from error
+            raise
+        finally:
+            os.umask(mask)
+        self.supervisor.output.say(f"built in {time.monotonic() - begin:.0f} s")
+
+    def find_python(self, variables: Mapping[str, str]) -> str:
+        """Return the interpreter of the worker that the release needs."""
+        folders = variables.get("PATH", os.defpath).split(":")
+        if not any(os.access(f"{folder}/uv", os.X_OK) for folder in folders):
+            raise CannotRunError("no 'uv' on the PATH of this worker, so it cannot build; install it there")
+        find = ["uv", "python", "find", "--system", "--no-python-downloads", self.environment.python]
+        self.supervisor.start(find, variables, folder="/", is_shown=False)
+        status = self.supervisor.finish()
+        found = self.supervisor.tail.decode(errors="surrogateescape").strip().rpartition("\n")[2]
+        if status or not found.startswith("/"):
+            raise CannotRunError(
+                f"no Python {self.environment.python} on this worker, which {self.origin} needs; install it there",
+                can_retry=False,
+            )
+        return found
+
+    def install(self, python: str, variables: Mapping[str, str]) -> None:
+        """Fill the environment, which this process holds alone."""
+        own = f"{self.path}/bin/python"
+        into = ["--quiet", "--python", own, "--only-binary", ":all:", "--link-mode", "copy", "--compile-bytecode"]
+        if variables.get("UV_NO_INDEX", "").lower() not in {"", "0", "false", "no", "off", "f", "n"}:
+            into.append("--no-index")  # uv 0.13 has the option, but does not read the variable
+        self.remove()
+        self.step(["uv", "venv", "--quiet", "--no-python-downloads", "--python", python, self.path], variables)
+        if self.environment.lock:
+            requirements = f"{self.path}/requirements.txt"
+            with open(requirements, "wb") as file:  # what was verified, not what the lock is by now
+                file.write(self.environment.requirements)
+            wheels = self.wheels()
+            if wheels:
+                self.supervisor.output.say(f"installing the wheels in {wheels}, without a network")
+                into += ["--no-config", "--offline", "--no-index", "--find-links", wheels]
+                variables = {  # no setting of an index
+                    name: value for name, value in variables.items() if name[:3] != "UV_" or name == "UV_CACHE_DIR"
+                }
+            self.step(["uv", "pip", "sync", *into, "--require-hashes", requirements], variables)
+        else:
+            self.step(
+                ["uv", "pip", "install", *into, "--", self.environment.requirement, "dkist-task[otlp]"], variables
+            )
+        self.step([own, "-P", "-c", "import dkist_task, os; print('\\n' + os.__file__)"], variables, is_shown=False)
+        library = self.supervisor.tail.rstrip(b"\n").rpartition(b"\n")[2]
+        with open(f"{self.path}/.finished", "wb") as file:
+            file.write(library + b"\n" + self.origin.encode("utf-8", "surrogateescape") + b"\n")
+        os.rename(f"{self.path}/.finished", f"{self.path}/{MARKER}")
+
+    def wheels(self) -> str:
+        """Return the folder that has every wheel of the lock, or nothing: it was put there as a whole."""
+        environ = self.environment.environ
+        release = os.path.dirname(os.path.realpath(self.environment.lock))
+        dags, name = os.path.split(os.path.dirname(release))
+        beside = environ.get("DKIST_WHEELHOUSE") or f"{dags}/.{name}.dkist-wheels"
+        for folder in (f"{beside}/{environ['DKIST_LOCK_SHA256']}", f"{release}/wheels"):
+            if os.path.isdir(folder):
+                return folder
+        return ""
+
+    def step(self, command: list[str], variables: Mapping[str, str], *, is_shown: bool = True) -> None:
+        """Run one program of the build in a folder without settings of a project."""
+        self.supervisor.start(command, variables, folder="/", is_shown=is_shown)
+        status = self.supervisor.finish()
+        if status:
+            tail = self.supervisor.tail.decode(errors="replace").strip()
+            if not is_shown:
+                self.supervisor.output.put(tidy(self.supervisor.tail.rstrip(b"\n") + b"\n"))
+            raise CannotRunError(
+                f"could not build the environment of {self.origin}; nothing of it was kept: "
+                + (tail[-1500:] or f"{command[0]} ended with {ended_with(status)}")
+            )
+
+    def remove(self) -> None:
+        """Remove the folder, marker first: what is half removed is never used."""
+        try:
+            os.unlink(f"{self.path}/{MARKER}")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise CannotRunError(f"cannot remove {self.path}: {error.strerror}") from error
+        shutil.rmtree(self.path, ignore_errors=True)
+''',
+    'runner.cold.diagnosis': r'''"""What ended a task that did not succeed."""
+
+from __future__ import annotations
+
+import os
+
+from ..memory import number_in, size_text
+from ..signals import signal, signal_name
+from ..store import MARKER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..environment import Environment
+    from ..memory import KillCount
+
+
+def diagnosis(status: int, said: str | None, members: dict[str, Any], count: KillCount) -> dict[str, Any]:
+    """Return the members of the result that say what ended the task.
+
+    Parameters
+    ----------
+    status
+        The launcher's, as `wait` gives it.
+    said
+        The result in the launcher's outcome, if it wrote one.
+    members
+        What is known from the outcome, and of the memory used.
+    count
+        The kernel's kills for memory since the launcher was started.
+    """
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    code = None if number else os.WEXITSTATUS(status)
+    kills = count.new()
+    is_out_of_memory = number == signal.SIGKILL and kills > 0
+    result = "failure"
+    if is_out_of_memory:
+        peak, limit = members["peak_memory_bytes"] or 0, memory_limit(count.events)
+        reason = f"killed by the kernel for memory: peak {size_text(peak)}, limit {size_text(limit)}"
+    elif number:
+        reason = f"the task's process was killed by {signal_name(number)}"
+        if number == signal.SIGKILL:
+            reason += ", not by this runner: by somebody, or by the kernel for memory (its log says so)"
+    elif code == 2 and said == "error":  # the launcher's status for an unusable request
+        result = "error"
+        reason = members["reason"] or members["error"] or "the request was unusable"
+    elif said in {"failure", "error"}:
+        last = str(members["error_type"] or "error").rpartition(".")[2]
+        reason = f"{last}: {members['error']}" if members["error"] else last
+    elif said is None:
+        reason = (
+            f"the task's process ended with exit status {code} without saying how (os._exit or exit() in native code?)"
+        )
+    else:
+        reason = f"the task's process ended with exit status {code}, and said {said!r}"
+    if kills > 0 and not is_out_of_memory:
+        reason += f" (meanwhile the kernel killed {kills} process(es) of this control group for memory)"
+    return {
+        "result": result,
+        "reason": reason,
+        "can_retry": result != "error",
+        "exit_status": code,
+        "signal": signal_name(number) if number else None,
+        "is_out_of_memory": is_out_of_memory,
+    }
+
+
+def memory_limit(events: str) -> int:
+    """Return the bytes that this process's control group may use, or the host has."""
+    limits = [(number_in("/proc/meminfo", "MemTotal") or 0) * 1024]
+    folder = os.path.dirname(events)
+    if events.endswith("oom_control"):
+        limits.append(number_in(f"{folder}/memory.stat", "hierarchical_memory_limit") or 0)
+    while events.endswith("memory.events") and folder.startswith("/sys/fs/cgroup/"):
+        limits.append(number_in(f"{folder}/memory.max") or 0)
+        folder = os.path.dirname(folder)
+    return min(filter(None, limits), default=0)
+
+
+def damage(environment: Environment, error_type: str | None) -> str:
+    """Return what an environment lacks in which an import failed, and have the next attempt build it again."""
+    if not (error_type or "ImportError").endswith(("ImportError", "NotFoundError")):
+        return ""
     try:
-        import _signal as signal
-    except ImportError:
-        import signal
+        missing = missing_file(f"{environment.path}/lib/python{environment.python}/site-packages")
+        if missing:
+            os.unlink(f"{environment.path}/{MARKER}")
+    except OSError:
+        return ""
+    if not missing:
+        return ""
+    return f" (the environment {environment.path} has lost its file {missing}; the next attempt builds it again)"
 
-STOP_GRACE_SECONDS = 10.0
-"""From SIGTERM to SIGKILL. The launcher's patience for spans (3 s) fits into it."""
-ENVIRONMENT_WAIT_SECONDS = 1800.0
-"""How long a task waits for others that hold its environment: longer than any build that goes well."""
-LOOK_SECONDS = 0.1
-"""How often a lock that somebody else holds is tried."""
-NO_PIDFD_LOOK_SECONDS = 1.0
-"""How often watched processes are looked for, only on kernels without pidfd_open (before 5.3)."""
-MAXIMUM_LINE_BYTES = 65_536
-BLOCK_BYTES = 65_536
-TAIL_BYTES = 4_000
-"""What is kept of a program's last output, for the reason of a failed build."""
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-RECORD = b"\x1e"
+def missing_file(library: str) -> str:
+    """Return a file that was installed and is not there any more, or nothing."""
+    for name in os.listdir(library):
+        if name.endswith(".dist-info"):
+            with open(f"{library}/{name}/RECORD", encoding="utf-8") as file:
+                for line in file:
+                    path = line.rsplit(",", 2)[0].strip('"').replace('""', '"')
+                    if not path.endswith(".pyc") and not os.path.lexists(os.path.join(library, path)):
+                        return path
+    return ""
+''',
+    'runner.cold.file_system': r'''"""The file system of the store: locks do not hold on every one."""
 
-# The store: <first 32 hex digits of the digest>-py<X.Y>-<machine>/, a lock beside each, and the attempts.
-MARKER = ".complete"
-"""Written last into an environment: the path of its interpreter's os.py, then what the environment was built for."""
-LOCK_SUFFIX = ".lock"
-"""The lock is shared to use an environment, exclusive to build or remove it. Its time is that of the last use."""
-ATTEMPTS = "attempts"
-BUILD_FAILED = "failed"
+from __future__ import annotations
+
+import os
+
+from ..errors import CannotRunError
+
 NETWORK_FILE_SYSTEMS = (
     *("nfs", "smb", "cifs", "afs", "ceph", "lustre", "gpfs", "panfs", "beegfs", "orangefs", "9p", "virtiofs", "fuse"),
     *("acfs", "ocfs2", "gfs2", "coda"),
 )
 LOCAL_FUSE = ("fuse.fuse-overlayfs",)
 
-# What stays outside: the worker's own Python, Airflow's settings and tokens, what would change a build.
-KEPT_OUTSIDE = (
-    *("AIRFLOW_", "_AIRFLOW", "UV_", "PIP_", "PYTHON", "__PYVENV", "VIRTUAL_ENV", "CONDA"),
-    *("DKIST_OUTCOME_FILE", "DKIST_STOP_FILE", "DKIST_LOG_FORMAT"),
-)
-PASSED_ALWAYS = ("AIRFLOW_CTX_", "DKIST_", "OTEL_", "LC_")
-NAMES_PASSED_ALWAYS = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "TRACEPARENT", "TRACESTATE")
-BUILD_VARIABLES = (
-    *("UV_INDEX*", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_CONFIG_FILE"),
-    *("UV_HTTP_*", "UV_KEYRING_PROVIDER", "UV_CREDENTIALS_DIR", "UV_CACHE_DIR", "UV_OFFLINE", "UV_NATIVE_TLS"),
-    *("UV_SYSTEM_CERTS", "UV_INSECURE_HOST"),
-)
-"""uv's own variables that say where packages come from: the build gets them, the task does not."""
+
+def file_system_type(path: str, mounts: str) -> str:
+    """Return the type of the file system that holds an absolute path, by the text of /proc/self/mountinfo."""
+    best = found = ""
+    for line in mounts.splitlines():
+        fields, _, rest = line.partition(" - ")
+        point = fields.split()[4]
+        for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+            point = point.replace(code, character)
+        if len(point) >= len(best) and (path + "/").startswith(point.rstrip("/") + "/"):
+            best, found = point, rest.split()[0]
+    return found
+
+
+def refuse_network_file_system(store: str) -> None:
+    """Raise CannotRunError where locks may not hold."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        kind = file_system_type(os.path.realpath(store), file.read())
+    if kind.startswith(NETWORK_FILE_SYSTEMS) and kind not in LOCAL_FUSE:
+        raise CannotRunError(
+            f"the environment store {store} is on a network file system ({kind}), where locks do not hold; "
+            "set DKIST_ENVIRONMENT_STORE to a local folder"
+        )
+''',
+    'runner.cold.orphans': r'''"""What an attempt left behind whose runner was killed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from ..processes import descendants, parent_and_start_of, processes
+from ..signals import STOP_GRACE_SECONDS, send, signal
+from ..store import LOOK_SECONDS, take_lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..supervisor import Supervisor
+
+
+def wait_for_lock(descriptor: int, supervisor: Supervisor) -> None:
+    """Wait for the lock. Processes that hold it though the runner that took it is gone are ended."""
+    holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+    supervisor.output.say(f"waiting for the end of another attempt of this task (process {holder})", "WARNING")
+    signalled: set[int] = set()
+    deadline = time.monotonic() + STOP_GRACE_SECONDS
+    next_look = 0.0
+    while not take_lock(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + 1
+            left = left_behind(descriptor)
+            if left and not signalled:
+                supervisor.output.say(
+                    f"the runner of that attempt was killed; ending what it left: processes {left}: SIGTERM now, "
+                    f"SIGKILL after {STOP_GRACE_SECONDS:.0f} s",
+                    "WARNING",
+                )
+                deadline = time.monotonic() + STOP_GRACE_SECONDS
+            is_late = time.monotonic() >= deadline
+            send(
+                [pid for pid in left if is_late or pid not in signalled], signal.SIGKILL if is_late else signal.SIGTERM
+            )
+            signalled.update(left)
+        supervisor.wait(LOOK_SECONDS)
+
+
+def left_behind(lock: int) -> list[int]:
+    """Return the processes that hold the lock, and those below them, where who took it is gone."""
+    own = os.fstat(lock)
+    found = []
+    for pid in processes():
+        try:
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                if os.path.samestat(own, os.stat(f"/proc/{pid}/fd/{name}")) and is_of_the_dead(lock, pid, name):
+                    found += [pid, *descendants(pid)]
+                    break
+        except OSError:  # gone, or not for us to see: nothing is ended on a guess
+            continue
+    return found
+
+
+def is_of_the_dead(lock: int, pid: int, descriptor: str) -> bool:
+    """Return whether a descriptor holds the lock for a process that is gone, as the kernel says."""
+    with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as file:
+        takers = [int(line.split()[5]) for line in file if line.startswith("lock:") and "FLOCK" in line]
+    if not takers:  # it only waits
+        return False
+    text = os.pread(lock, 1000, 0).split()
+    try:
+        start = parent_and_start_of(takers[0])[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:
+        return False
+    # The number may be another process's by now.
+    return len(text) > 1 and text[0] == b"%d" % takers[0] and text[1] != b"%d" % start
+''',
+    'runner.environment': r'''"""An environment of the store."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import CannotRunError
+from .store import MARKER, hexdigest, refuse_other_owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Environment:
+    """An environment of the store: of one lock (or requirement), one Python and one kind of machine."""
+
+    def __init__(self, store: str, environ: Mapping[str, str]) -> None:
+        self.store = store
+        self.environ = environ
+        self.python = environ.get("DKIST_PYTHON", "")
+        if not (self.python.startswith("3.") and self.python[2:].isdecimal() and self.python.isascii()):
+            raise CannotRunError(f"DKIST_PYTHON is {self.python!r}, not a version such as 3.12", can_retry=False)
+        self.lock = environ.get("DKIST_LOCK", "")
+        self.requirement = environ.get("DKIST_REQUIREMENT", "")
+        self.origin = self.lock or self.requirement
+        self.requirements = self.read_lock() if self.lock else b""
+        if not self.origin:
+            raise CannotRunError("neither DKIST_LOCK nor DKIST_REQUIREMENT is set", can_retry=False)
+        digest = hexdigest(self.requirements or self.requirement.encode())
+        self.path = f"{store}/{digest[:32]}-py{self.python}-{os.uname().machine}"
+
+    def read_lock(self) -> bytes:
+        """Return the content of the lock, which is the DAG's."""
+        try:
+            with open(self.lock, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise CannotRunError(
+                f"the lock {self.lock} cannot be read ({error.strerror}); deploy the release again"
+            ) from error
+        expected = self.environ.get("DKIST_LOCK_SHA256", "")
+        if hexdigest(content) != expected:
+            raise CannotRunError(
+                f"the lock {self.lock} is not the one of this DAG (its SHA-256 is not {expected!r}); "
+                "deploy the release again",
+                can_retry=False,
+            )
+        return content
+
+    def is_usable(self) -> bool:
+        """Return whether its build came to its end, and its interpreter is still there."""
+        try:
+            refuse_other_owner(self.path, os.stat(self.path).st_uid)
+            with open(f"{self.path}/{MARKER}", "rb") as file:
+                library = file.readline().rstrip(b"\n")
+        except OSError:
+            return False
+        return os.path.isfile(library) and os.access(f"{self.path}/bin/python", os.X_OK)
+''',
+    'runner.errors': r'''"""The two reasons why a task does not come to its own end."""
+
+from __future__ import annotations
 
 
 class CannotRunError(Exception):
@@ -506,93 +1067,19 @@ class StoppedError(Exception):
     def __init__(self, stop: str, text: str) -> None:
         super().__init__(text)
         self.stop = stop
+''',
+    'runner.log': r'''"""The log: what programs write, in whole lines, and what the runner itself says."""
 
+from __future__ import annotations
 
-# --- JSON ---
+import os
+import time
 
+from .plain_json import render_json
 
-class JsonSettings:
-    """What the scanner of the standard library's decoder wants to know."""
-
-    strict = True
-    object_hook = object_pairs_hook = None
-    parse_float = parse_constant = float
-    parse_int = int
-
-
-def parse_json(text: str) -> Any:
-    """Return the value of a JSON text; raise ValueError."""
-    try:
-        from _json import make_scanner
-
-        value, end = make_scanner(JsonSettings)(text, 0)  # type: ignore[arg-type]
-        if end == len(text):
-            return value
-    except (ImportError, AttributeError, TypeError, ValueError, StopIteration, SystemError):
-        pass
-    import json  # which knows what is wrong, or may follow
-
-    return json.loads(text)
-
-
-def render_json(members: Mapping[str, Any]) -> str:
-    """Return a flat JSON object."""
-    try:
-        from _json import encode_basestring_ascii
-    except ImportError:
-        from json.encoder import encode_basestring_ascii
-
-    def render(value: Any) -> str:
-        if isinstance(value, str):
-            return str(encode_basestring_ascii(value))
-        return "null" if value is None else repr(value).lower()  # True and False; numbers have no capitals
-
-    return "{" + ", ".join(f"{render(name)}: {render(value)}" for name, value in members.items()) + "}"
-
-
-# --- Variables ---
-
-
-def is_kept_outside(name: str) -> bool:
-    """Return whether neither a build nor a task may see a variable of the worker."""
-    if not (name.isascii() and name.isidentifier()) or name in {"ENV", "BASH_ENV"}:  # such as exported functions
-        return True
-    return name.startswith(KEPT_OUTSIDE) and not name.startswith("AIRFLOW_CTX_")
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Return whether a name is the pattern's, which may hold one star."""
-    head, star, tail = pattern.partition("*")
-    if not star:
-        return name == pattern
-    return len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
-
-
-def task_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the task may see of the worker's environment and the DAG's variables."""
-    passed = {name: value for name, value in environ.items() if not is_kept_outside(name)}
-    patterns = environ.get("DKIST_TASK_VARIABLES", "").split()
-    if patterns:
-        passed = {
-            name: value
-            for name, value in passed.items()
-            if name.startswith(PASSED_ALWAYS)
-            or name in NAMES_PASSED_ALWAYS
-            or any(matches(name, pattern) for pattern in patterns)
-        }
-    return passed
-
-
-def build_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what a build may see: uv's settings besides, and nothing that an index would not need."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if not is_kept_outside(name) or any(matches(name, pattern) for pattern in BUILD_VARIABLES)
-    }
-
-
-# --- The log ---
+MAXIMUM_LINE_BYTES = 65_536
+RECORD = b"\x1e"
+"""RS, as in RFC 7464: the beginning of a line that is a JSON record."""
 
 
 def tidy(lines: bytes) -> bytes:
@@ -691,17 +1178,139 @@ class Output:
                 self.is_open, self.waiting, self.line = False, b"", b""
             else:
                 self.waiting = self.waiting[taken:]
+''',
+    'runner.memory': r'''"""What the kernel says of the memory of this control group."""
+
+from __future__ import annotations
+
+import os
 
 
-# --- Processes ---
+def memory_events() -> str:
+    """Return the file in which the control group of this process counts out-of-memory kills, or nothing."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return ""
+    for _, controllers, path in groups:
+        root, name = "/sys/fs/cgroup", "memory.events"
+        if "memory" in controllers.split(","):  # version 1
+            root, name = "/sys/fs/cgroup/memory", "memory.oom_control"
+        for candidate in (f"{root}{path.rstrip('/')}/{name}", f"{root}/{name}"):  # in a container, the root is its own
+            if (not controllers or name == "memory.oom_control") and os.path.exists(candidate):
+                return candidate
+    return ""
+
+
+def number_in(path: str, name: str = "") -> int | None:
+    """Return the number after a name in a file of the kernel's, or the file's only one."""
+    try:
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                fields = line.split()
+                if not name or fields[0].rstrip(":") == name:
+                    return int(fields[1 if name else 0])
+    except (OSError, ValueError, IndexError):  # "max" is no number
+        pass
+    return None
+
+
+def size_text(size: int) -> str:
+    """Return bytes for a person."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+class KillCount:
+    """How many processes of this control group the kernel killed for memory since this was made."""
+
+    def __init__(self) -> None:
+        self.events = memory_events()
+        self.before = number_in(self.events, "oom_kill")
+
+    def new(self) -> int:
+        """Return the number; 0 where the kernel does not count."""
+        now = number_in(self.events, "oom_kill")
+        return now - self.before if now is not None and self.before is not None else 0
+''',
+    'runner.plain_json': r'''"""JSON without ``re``, which the standard library's ``json`` imports: 3 ms of each start."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class JsonSettings:
+    """What the scanner of the standard library's decoder wants to know."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = parse_constant = float
+    parse_int = int
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; raise ValueError."""
+    try:
+        from _json import make_scanner
+
+        value, end = make_scanner(JsonSettings)(text, 0)  # type: ignore[arg-type]
+        if end == len(text):
+            return value
+    except (ImportError, AttributeError, TypeError, ValueError, StopIteration, SystemError):
+        pass
+    import json  # which knows what is wrong, or may follow
+
+    return json.loads(text)
+
+
+def render_json(members: Mapping[str, Any]) -> str:
+    """Return a flat JSON object."""
+    try:
+        from _json import encode_basestring_ascii
+    except ImportError:
+        from json.encoder import encode_basestring_ascii
+
+    def render(value: Any) -> str:
+        if isinstance(value, str):
+            return str(encode_basestring_ascii(value))
+        return "null" if value is None else repr(value).lower()  # True and False; numbers have no capitals
+
+    return "{" + ", ".join(f"{render(name)}: {render(value)}" for name, value in members.items()) + "}"
+''',
+    'runner.processes': r'''"""Processes: those below this one, their beginning and their end."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .signals import STOP_GRACE_SECONDS, STOP_SIGNALS, send, signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from resource import struct_rusage
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 
 def set_process(option: int, value: int) -> None:
     """Call prctl, which Python has no function for."""
+    try:
+        import _ctypes
+
+        program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        if _ctypes.call_function(_ctypes.dlsym(program, "prctl"), (option, value, 0, 0, 0)) == 0:
+            return
+    except (ImportError, AttributeError, TypeError, OSError):
+        pass
+    import ctypes
+
     ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0)
-
-
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 
 def parent_and_start_of(pid: int) -> tuple[int, int]:
@@ -712,7 +1321,7 @@ def parent_and_start_of(pid: int) -> tuple[int, int]:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the children of all threads of a process; raise FileNotFoundError on a kernel that does not tell."""
+    """Return the children of all threads of a process; raise FileNotFoundError on a kernel without such lists."""
     found = []
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
@@ -755,15 +1364,6 @@ def processes() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 
 
-def send(pids: list[int], number: int) -> None:
-    """Send a signal to those that are still there and may get one."""
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except OSError:
-            continue
-
-
 class Children:
     """The processes below this one, a subreaper."""
 
@@ -788,11 +1388,11 @@ class Children:
 
     def end(self, pause: Callable[[float], None]) -> None:
         """End all of them: SIGTERM, SIGKILL after the grace, again until none is left."""
-        told: set[int] = set()
+        signalled: set[int] = set()
         for _ in range(3):  # one that forks and ends while we look would hide its child from a single look
-            fresh = [pid for pid in descendants(os.getpid()) if pid not in told]
+            fresh = [pid for pid in descendants(os.getpid()) if pid not in signalled]
             send(fresh, signal.SIGTERM)
-            told.update(fresh)
+            signalled.update(fresh)
         deadline = time.monotonic() + STOP_GRACE_SECONDS
         wait = 0.01
         while self.reap():
@@ -804,7 +1404,7 @@ class Children:
 
 
 def spawn(command: list[str], environ: Mapping[str, str], output: int, folder: str | None) -> int:
-    """Start a program in a session of its own; it is told when this process dies."""
+    """Start a program in a session of its own; it gets SIGTERM when this process dies."""
     parent = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until the child has no handler of ours any more
     pid = os.fork()
@@ -830,6 +1430,503 @@ def spawn(command: list[str], environ: Mapping[str, str], output: int, folder: s
         os.write(2, f"{command[0]}: {error}\n".encode())
     finally:
         os._exit(127)
+''',
+    'runner.request': r'''"""Standard input: the request, and the commands after it."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import CannotRunError
+from .plain_json import parse_json
+from .supervisor import BLOCK_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .supervisor import Supervisor
+
+
+class StandardInput:
+    """What the operator writes, a line at a time."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.input = b""
+
+    def read_request(self) -> dict[str, Any]:
+        """Wait for the first line of standard input."""
+        is_read = False
+
+        def read(descriptor: int) -> None:
+            nonlocal is_read
+            block = os.read(descriptor, BLOCK_BYTES)
+            self.input += block
+            is_read = not block or b"\n" in self.input
+            if not block:
+                del self.supervisor.readers[descriptor]
+
+        self.supervisor.readers[0] = read
+        while not is_read:
+            self.supervisor.wait()
+        line, _, self.input = self.input.partition(b"\n")
+        try:
+            request = parse_json(line.decode())
+            environ, action = request["environ"], request["action"]
+            if not all(isinstance(value, str) and "\0" not in value for value in environ.values()):
+                raise ValueError("a variable is no text")
+            if action not in {"run", "rollback", "build"}:
+                raise ValueError(f"no such action: {action!r}")
+            if action != "build" and not environ.get("DKIST_TASK"):
+                raise ValueError("DKIST_TASK is not set")
+            watched = [int(pid) for pid in request.get("watch", ())]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            reason = f"the request cannot be read: {type(error).__name__}: {error}"
+            raise CannotRunError(reason, can_retry=False) from error
+        for pid in watched:
+            self.supervisor.watch(pid, f"process {pid}, which asked for the task, is gone")
+        if 0 in self.supervisor.readers:
+            self.supervisor.readers[0] = self.read_command
+        self.obey()
+        return dict(request)
+
+    def read_command(self, descriptor: int) -> None:
+        """Take what comes after the request; its end means nothing."""
+        block = os.read(descriptor, BLOCK_BYTES)
+        if not block:
+            del self.supervisor.readers[descriptor]
+        self.input += block
+        self.obey()
+
+    def obey(self) -> None:
+        """Do what each whole line says; later versions may say what this one does not know."""
+        *lines, self.input = self.input.split(b"\n")
+        for line in lines:
+            try:
+                command = parse_json(line.decode())
+                self.supervisor.stop(str(command["stop"]), str(command.get("text", "")))
+            except (ValueError, TypeError, KeyError, AttributeError):
+                self.supervisor.output.say(f"a command cannot be read: {line[:200]!r}", "WARNING")
+''',
+    'runner.result': r'''"""The result: what the operator reports to Airflow."""
+
+from __future__ import annotations
+
+import os
+
+from .memory import size_text
+from .plain_json import render_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from resource import struct_rusage
+    from typing import Any
+
+    from .supervisor import Supervisor
+
+
+def result_of(**members: Any) -> dict[str, Any]:
+    """Return a result with all its members."""
+    return {
+        "result": "error",
+        "error_type": None,
+        "error": None,
+        "reason": "",
+        "can_retry": True,
+        "exit_status": None,
+        "signal": None,
+        "is_out_of_memory": False,
+        "peak_memory_bytes": None,
+        "cpu_seconds": None,
+        **members,
+    }
+
+
+def members_of_outcome(outcome: dict[str, Any], usage: struct_rusage | None) -> dict[str, Any]:
+    """Return what the launcher said of errors and use; the kernel's numbers where it did not."""
+    peak = usage.ru_maxrss * 1024 if usage else None
+    return {
+        "error_type": text_or_none(outcome.get("error_type")),
+        "error": text_or_none(outcome.get("error")),
+        "reason": text_or_none(outcome.get("reason")) or "",
+        "peak_memory_bytes": outcome.get("peak_memory_bytes") or peak,
+        "cpu_seconds": outcome.get("cpu_seconds") or (usage.ru_utime + usage.ru_stime if usage else None),
+    }
+
+
+def text_or_none(value: Any) -> str | None:
+    """Return a member of the outcome as text of bounded length."""
+    return None if value is None else str(value)[:4000]
+
+
+def end_text(result: dict[str, Any]) -> str:
+    """Return how the task ended and what it used, for the log."""
+    used = [f"{result['seconds']:.1f} s"]
+    if result["peak_memory_bytes"]:
+        used.append(f"peak memory {size_text(result['peak_memory_bytes'])}")
+    if result["cpu_seconds"]:
+        used.append(f"CPU {result['cpu_seconds']:.1f} s")
+    reason = f": {result['reason']}" if result["reason"] else ""
+    return f"{result['result']}{reason} ({', '.join(used)})"
+
+
+def exit_status_of(result: dict[str, Any]) -> int:
+    """Return the runner's exit status."""
+    if result["result"] in {"success", "skip"}:
+        return 0
+    return 1 if result["can_retry"] else 2
+
+
+def write_result(result: dict[str, Any], supervisor: Supervisor) -> None:
+    """Write the result, and close what the operator reads: only what the task left behind is still to be ended."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.write(2, render_json(result).encode() + b"\n")
+    except OSError:
+        os.dup2(null, 2)  # nobody is there to read it
+    supervisor.output.is_open, supervisor.output.waiting = False, b""
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+''',
+    'runner.run': r'''"""One request, from its reading to its result."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .attempt import Attempt
+from .environment import Environment
+from .errors import CannotRunError, StoppedError
+from .log import Output
+from .plain_json import render_json
+from .processes import descendants
+from .request import StandardInput
+from .signals import STOP_GRACE_SECONDS, signal
+from .store import open_store, store_folder
+from .supervisor import Supervisor
+from .tenancy import Tenancy
+from .variables import task_variables
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .memory import KillCount
+
+
+class Runner:
+    """One request, from its reading to its result."""
+
+    def __init__(self, pipe: tuple[int, int]) -> None:
+        self.begin = time.monotonic()
+        self.output = Output(1)
+        self.supervisor = Supervisor(self.output, pipe)
+        self.environment: Environment | None = None
+        self.attempt: Attempt | None = None
+        self.kills: KillCount | None = None
+        """Of the time since the launcher was started: before that, children are those of a build."""
+        self.stopped: StoppedError | None = None
+        self.is_reported = False
+        self.exit_status = 0
+
+    def run(self) -> int:
+        """Do what the request asks for, and return the exit status."""
+        try:
+            try:
+                self.serve(StandardInput(self.supervisor).read_request())
+                self.report_end()
+            except CannotRunError as error:
+                self.output.say(str(error), "ERROR")
+                self.report(result="error", reason=str(error), can_retry=error.can_retry)
+            except StoppedError as stopped:
+                self.stopped = stopped
+                self.end_for(stopped)
+        finally:
+            self.supervisor.is_ending = True
+            self.supervisor.children.end(self.supervisor.wait)
+            if self.attempt is not None:
+                self.attempt.leave()
+        if self.stopped is not None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.exit_status
+
+    def serve(self, request: dict[str, Any]) -> None:
+        """Build what is missing, and run the task."""
+        environ = request["environ"]
+        store = store_folder(environ)
+        open_store(store)
+        self.environment = environment = Environment(store, environ)
+        if request["action"] != "build":
+            self.attempt = Attempt(store, request.get("attempt"), self.supervisor)
+            self.attempt.enter()
+        if not environment.lock:
+            self.output.say(
+                f"{environment.origin} has no lock: it was resolved once for this store and nothing about it is "
+                "verified",
+                "WARNING",
+            )
+        Tenancy(environment, self.supervisor).enter()
+        if self.attempt is None:
+            self.output.say(f"environment {environment.path}", group="environment")
+            self.report(result="success")
+            return
+        task = environ["DKIST_TASK"]
+        variables = {
+            **task_variables(environ),
+            "VIRTUAL_ENV": environment.path,
+            "PATH": f"{environment.path}/bin:{environ.get('PATH', os.defpath)}",
+            "DKIST_OUTCOME_FILE": self.attempt.outcome_file,
+            "DKIST_STOP_FILE": self.attempt.stop_file,
+            "DKIST_LOG_FORMAT": "records",
+        }
+        command = [f"{environment.path}/bin/python", "-P", "-u", "-m", "dkist_task", request["action"], task]
+        self.supervisor.start(command, variables)
+        # The launcher is on its way: nothing that it writes is read before what can wait is done.
+        from .memory import KillCount
+
+        self.kills = KillCount()
+        self.output.say(f"environment {environment.path}", group="environment")
+        self.output.say(f"task {task}", group="task")
+        self.supervisor.finish()
+
+    def end_for(self, stopped: StoppedError) -> None:
+        """End the task or the build, saying why; report as soon as its own process is gone."""
+        if self.attempt is not None and self.kills is not None:
+            try:
+                with open(self.attempt.stop_file + ".new", "w", encoding="utf-8") as file:
+                    file.write(render_json({"stop": stopped.stop, "text": str(stopped)}))
+                os.rename(self.attempt.stop_file + ".new", self.attempt.stop_file)
+            except OSError as error:
+                self.output.say(f"the task cannot learn why it is stopped: {error}", "WARNING")
+        self.output.say(
+            f"{stopped.stop}: {stopped}; ending {'the task' if self.kills else 'the start of the task'}: SIGTERM "
+            f"now, SIGKILL after {STOP_GRACE_SECONDS:.0f} s to what is left",
+            "WARNING",
+        )
+
+        def pause(seconds: float) -> None:
+            if self.supervisor.children.status is not None:
+                self.report_end()
+            self.supervisor.wait(seconds)
+
+        self.supervisor.children.end(pause)
+        self.report_end()
+
+    def report_end(self) -> None:
+        """Report how the task ended, once."""
+        if self.is_reported:
+            return
+        self.supervisor.drain()
+        members = self.end_of_task() if self.kills else {}
+        if self.stopped is not None:
+            stop = {"result": self.stopped.stop, "reason": str(self.stopped), "can_retry": True}
+            members = {**members, **stop, "is_out_of_memory": False}
+        self.report(**members)
+
+    def end_of_task(self) -> dict[str, Any]:
+        """Return how the task ended, from the launcher's word, its exit status and the kernel's counters."""
+        from .result import members_of_outcome
+
+        children = self.supervisor.children
+        outcome = self.attempt.outcome() if self.attempt else {}
+        members = members_of_outcome(outcome, children.usage)
+        said = outcome.get("result")
+        if not children.status and said in {"success", "skip"}:
+            return {**members, "result": said, "exit_status": 0}
+        from .cold.diagnosis import damage, diagnosis
+
+        if self.environment is None or self.kills is None:
+            raise AssertionError
+        members.update(diagnosis(children.status or 0, said, members, self.kills))
+        members["reason"] += damage(self.environment, members["error_type"])
+        return members
+
+    def report(self, **members: Any) -> None:
+        """Say in the log how the task ended and what it leaves behind, and report the result."""
+        from .result import end_text, exit_status_of, result_of, write_result
+
+        self.is_reported = True
+        path = self.environment.path if self.environment else None
+        result = result_of(**members, seconds=time.monotonic() - self.begin, environment=path)
+        self.exit_status = exit_status_of(result)
+        if self.kills:
+            self.output.say(end_text(result), "ERROR" if self.exit_status else "INFO", group=None)
+            self.supervisor.children.reap()
+            left = descendants(os.getpid())
+            if left and self.stopped is None:
+                self.output.say(f"the task left processes {left} behind; ending them", "WARNING")
+        try:
+            self.supervisor.flush()
+        except StoppedError:  # too late to change what happened, but no reader is waited for any longer than in a stop
+            self.supervisor.flush()
+        write_result(result, self.supervisor)
+''',
+    'runner.signals': r'''"""Signals: `_signal` is `signal` without ``enum``, which takes 2 ms of each start."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    try:
+        import _signal as signal
+    except ImportError:
+        import signal
+
+__all__ = ["STOP_GRACE_SECONDS", "STOP_SIGNALS", "ended_with", "send", "signal", "signal_name"]
+
+STOP_GRACE_SECONDS = 10.0
+"""From SIGTERM to SIGKILL. What Python may take of it for unwinding and for spans fits into it."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def send(pids: list[int], number: int) -> None:
+    """Send a signal to those that are still there and may get one."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except OSError:
+            continue
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal."""
+    from signal import Signals
+
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def ended_with(status: int) -> str:
+    """Return how a program ended, from the status that `wait` gave."""
+    if os.WIFSIGNALED(status):
+        return signal_name(os.WTERMSIG(status))
+    return f"exit status {os.WEXITSTATUS(status)}"
+''',
+    'runner.store': r'''"""The environment store: where it is, what is in it, and whose it is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from .errors import CannotRunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The store: <first 32 hex digits of the digest>-py<X.Y>-<machine>/, a lock beside each, and the attempts.
+MARKER = ".complete"
+"""Written last into an environment: the path of its interpreter's os.py, then what the environment was built for."""
+LOCK_SUFFIX = ".lock"
+"""The lock is shared to use an environment, exclusive to build or remove it. Its time is that of the last use."""
+ATTEMPTS = "attempts"
+BUILD_FAILED = "failed"
+"""What a lock says to those that waited for a build."""
+LOOK_SECONDS = 0.1
+"""How often a lock that somebody else holds is tried."""
+
+
+def store_folder(environ: Mapping[str, str]) -> str:
+    """Return the folder of the environment store."""
+    cache = environ.get("XDG_CACHE_HOME") or (environ["HOME"] + "/.cache" if environ.get("HOME") else "")
+    store = environ.get("DKIST_ENVIRONMENT_STORE") or (cache and cache + "/dkist/environments")
+    if not store:
+        raise CannotRunError(
+            "set DKIST_ENVIRONMENT_STORE to the absolute path of the environment store: HOME is not set",
+            can_retry=False,
+        )
+    if not store.startswith("/"):
+        raise CannotRunError(
+            f"the environment store {store} is not an absolute path; set DKIST_ENVIRONMENT_STORE to one",
+            can_retry=False,
+        )
+    return store.rstrip("/")
+
+
+def open_store(store: str) -> None:
+    """Make the store where it is missing; refuse one that is not this user's alone, or on a network file system."""
+    try:
+        os.makedirs(store, 0o755, exist_ok=True)
+        status = os.stat(store)
+    except OSError as error:
+        raise CannotRunError(f"cannot write to the environment store {store}: {error.strerror}") from error
+    refuse_other_owner(store, status.st_uid)
+    if status.st_mode & 0o022:
+        raise CannotRunError(
+            f"the environment store {store} can be written to by others than its owner (mode "
+            f"{status.st_mode & 0o7777:o}), who could change what tasks run; take that away with 'chmod go-w {store}', "
+            "or set DKIST_ENVIRONMENT_STORE"
+        )
+
+
+def refuse_other_owner(path: str, owner: int) -> None:
+    """Raise CannotRunError for what another user put there."""
+    if owner != os.geteuid():
+        import pwd
+
+        def name(uid: int) -> str:
+            try:
+                return pwd.getpwuid(uid).pw_name
+            except KeyError:
+                return str(uid)
+
+        raise CannotRunError(
+            f"{path} belongs to the user {name(owner)}, but this is {name(os.geteuid())}: a store serves one user; run "
+            "it as the user that runs the tasks, or set DKIST_ENVIRONMENT_STORE to a folder of this user"
+        )
+
+
+def hexdigest(content: bytes) -> str:
+    """Return the SHA-256 of some bytes."""
+    for name in ("_sha2", "_sha256", "hashlib"):  # from 3.12 on, before, and always
+        try:
+            return str(__import__(name).sha256(content).hexdigest())
+        except ImportError:
+            continue
+    raise AssertionError
+
+
+def take_lock(descriptor: int, kind: int) -> bool:
+    """Take a lock, unless somebody else holds it; return whether it was taken."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+''',
+    'runner.supervisor': r'''"""Waiting for everything at once, without a wake-up while nothing happens."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from .errors import StoppedError
+from .processes import Children, spawn
+from .signals import STOP_GRACE_SECONDS, STOP_SIGNALS, signal, signal_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .log import Output
+
+NO_PIDFD_LOOK_SECONDS = 1.0
+"""How often watched processes are looked for, only on kernels without pidfd_open (before 5.3)."""
+BLOCK_BYTES = 65_536
+TAIL_BYTES = 4_000
+"""What is kept of a program's last output, for the reason of a failed build."""
 
 
 class Supervisor:
@@ -842,7 +1939,7 @@ class Supervisor:
         self.children = Children()
         self.readers: dict[int, Callable[[int], object]] = {}
         self.polled: list[int] = []
-        """Processes that this kernel cannot tell of."""
+        """Processes whose end this kernel does not report."""
         self.stopped: StoppedError | None = None
         self.is_ending = False
         """Set once a stop has been raised: it is raised once."""
@@ -903,7 +2000,7 @@ class Supervisor:
             raise self.stopped
 
     def look(self) -> None:
-        """Look for the watched processes that this kernel cannot tell of."""
+        """Look for the watched processes whose end this kernel does not report."""
         for pid in self.polled:
             try:
                 os.kill(pid, 0)
@@ -930,13 +2027,16 @@ class Supervisor:
                 self.output.feed(block)
         return len(block)
 
-    def run(
+    def start(
         self, command: list[str], environ: Mapping[str, str], *, folder: str | None = None, is_shown: bool = True
-    ) -> int:
-        """Run a program to its end, its output in the log or in `tail`, and return its status as `wait` gives it."""
+    ) -> None:
+        """Start a program, with its output in the log, or only in `tail`."""
         self.tail, self.is_shown, self.is_running = b"", is_shown, True
         self.children.status = None
         self.children.awaited = spawn(command, environ, self.inlet, folder)
+
+    def finish(self) -> int:
+        """Wait for the end of the program, and return its status as `wait` gives it."""
         while self.children.reap() and self.children.status is None:
             self.wait()
         self.drain()
@@ -958,152 +2058,35 @@ class Supervisor:
                 return False
             self.wait(left)
         return True
+''',
+    'runner.tenancy': r'''"""The lock of an environment, for as long as a task uses it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from .errors import CannotRunError
+from .store import BUILD_FAILED, LOCK_SUFFIX, LOOK_SECONDS, take_lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .environment import Environment
+    from .supervisor import Supervisor
+
+ENVIRONMENT_WAIT_SECONDS = 1800.0
+"""How long a task waits for others that hold its environment: longer than any build that goes well."""
 
 
-# --- The environment ---
+class Tenancy:
+    """The use of an environment by this runner: shared with other tasks, or alone to build it."""
 
-
-def store_folder(environ: Mapping[str, str]) -> str:
-    """Return the folder of the environment store."""
-    cache = environ.get("XDG_CACHE_HOME") or (environ["HOME"] + "/.cache" if environ.get("HOME") else "")
-    store = environ.get("DKIST_ENVIRONMENT_STORE") or (cache and cache + "/dkist/environments")
-    if not store:
-        raise CannotRunError(
-            "set DKIST_ENVIRONMENT_STORE to the absolute path of the environment store: HOME is not set",
-            can_retry=False,
-        )
-    if not store.startswith("/"):
-        raise CannotRunError(
-            f"the environment store {store} is not an absolute path; set DKIST_ENVIRONMENT_STORE to one",
-            can_retry=False,
-        )
-    return store.rstrip("/")
-
-
-def open_store(store: str) -> None:
-    """Make the store where it is missing; refuse one that is not this user's alone, or on a network file system."""
-    try:
-        os.makedirs(store, 0o755, exist_ok=True)
-        status = os.stat(store)
-    except OSError as error:
-        raise CannotRunError(f"cannot write to the environment store {store}: {error.strerror}") from error
-    refuse_other_owner(store, status.st_uid)
-    if status.st_mode & 0o022:
-        raise CannotRunError(
-            f"the environment store {store} can be written to by others than its owner (mode "
-            f"{status.st_mode & 0o7777:o}), who could change what tasks run; take that away with 'chmod go-w {store}', "
-            "or set DKIST_ENVIRONMENT_STORE"
-        )
-
-
-def refuse_other_owner(path: str, owner: int) -> None:
-    """Raise CannotRunError for what another user put there."""
-    if owner != os.geteuid():
-        import pwd
-
-        def name(uid: int) -> str:
-            try:
-                return pwd.getpwuid(uid).pw_name
-            except KeyError:
-                return str(uid)
-
-        raise CannotRunError(
-            f"{path} belongs to the user {name(owner)}, but this is {name(os.geteuid())}: a store serves one user; run "
-            "it as the user that runs the tasks, or set DKIST_ENVIRONMENT_STORE to a folder of this user"
-        )
-
-
-def file_system_type(path: str, mounts: str) -> str:
-    """Return the type of the file system that holds an absolute path, by the text of /proc/self/mountinfo."""
-    best = found = ""
-    for line in mounts.splitlines():
-        fields, _, rest = line.partition(" - ")
-        point = fields.split()[4]
-        for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-            point = point.replace(code, character)
-        if len(point) >= len(best) and (path + "/").startswith(point.rstrip("/") + "/"):
-            best, found = point, rest.split()[0]
-    return found
-
-
-def refuse_network_file_system(store: str) -> None:
-    """Raise CannotRunError where locks may not hold."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        kind = file_system_type(os.path.realpath(store), file.read())
-    if kind.startswith(NETWORK_FILE_SYSTEMS) and kind not in LOCAL_FUSE:
-        raise CannotRunError(
-            f"the environment store {store} is on a network file system ({kind}), where locks do not hold; "
-            "set DKIST_ENVIRONMENT_STORE to a local folder"
-        )
-
-
-def hexdigest(content: bytes) -> str:
-    """Return the SHA-256 of some bytes."""
-    for name in ("_sha2", "_sha256", "hashlib"):  # from 3.12 on, before, and always
-        try:
-            return str(__import__(name).sha256(content).hexdigest())
-        except ImportError:
-            continue
-    raise AssertionError
-
-
-def take_lock(descriptor: int, kind: int) -> bool:
-    """Take a lock, unless somebody else holds it; return whether it was taken."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-class Environment:
-    """An environment of the store: of one lock (or requirement), one Python and one kind of machine."""
-
-    def __init__(self, store: str, environ: Mapping[str, str], supervisor: Supervisor) -> None:
-        self.store = store
-        self.environ = environ
+    def __init__(self, environment: Environment, supervisor: Supervisor) -> None:
+        self.environment = environment
+        self.path = environment.path
         self.supervisor = supervisor
-        self.say = supervisor.output.say
-        self.python = environ.get("DKIST_PYTHON", "")
-        if not (self.python.startswith("3.") and self.python[2:].isdecimal() and self.python.isascii()):
-            raise CannotRunError(f"DKIST_PYTHON is {self.python!r}, not a version such as 3.12", can_retry=False)
-        self.lock = environ.get("DKIST_LOCK", "")
-        self.requirement = environ.get("DKIST_REQUIREMENT", "")
-        self.origin = self.lock or self.requirement
-        self.requirements = self.read_lock() if self.lock else b""
-        if not self.origin:
-            raise CannotRunError("neither DKIST_LOCK nor DKIST_REQUIREMENT is set", can_retry=False)
-        digest = hexdigest(self.requirements or self.requirement.encode())
-        self.path = f"{store}/{digest[:32]}-py{self.python}-{os.uname().machine}"
         self.descriptor = -1
-
-    def read_lock(self) -> bytes:
-        """Return the content of the lock, which is the DAG's."""
-        try:
-            with open(self.lock, "rb") as file:
-                content = file.read()
-        except OSError as error:
-            raise CannotRunError(
-                f"the lock {self.lock} cannot be read ({error.strerror}); deploy the release again"
-            ) from error
-        expected = self.environ.get("DKIST_LOCK_SHA256", "")
-        if hexdigest(content) != expected:
-            raise CannotRunError(
-                f"the lock {self.lock} is not the one of this DAG (its SHA-256 is not {expected!r}); "
-                "deploy the release again",
-                can_retry=False,
-            )
-        return content
-
-    def is_usable(self) -> bool:
-        """Return whether its build came to its end, and its interpreter is still there."""
-        try:
-            refuse_other_owner(self.path, os.stat(self.path).st_uid)
-            with open(f"{self.path}/{MARKER}", "rb") as file:
-                library = file.readline().rstrip(b"\n")
-        except OSError:
-            return False
-        return os.path.isfile(library) and os.access(f"{self.path}/bin/python", os.X_OK)
 
     def holder(self) -> str:
         """Return what the lock says of who holds it."""
@@ -1121,19 +2104,22 @@ class Environment:
         try:
             self.descriptor = os.open(self.path + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise CannotRunError(f"cannot write to the environment store {self.store}: {error.strerror}") from error
-        fcntl.fcntl(
-            self.descriptor, fcntl.F_SETFD, 0
-        )  # inherited, what a task or a build leaves behind keeps the environment
+            raise CannotRunError(
+                f"cannot write to the environment store {self.environment.store}: {error.strerror}"
+            ) from error
+        # Inherited, so that what a task or a build leaves behind keeps the environment.
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFD, 0)
         deadline = time.monotonic() + ENVIRONMENT_WAIT_SECONDS
         has_waited = False
-        while not (self.is_usable() and take_lock(self.descriptor, fcntl.LOCK_SH) and self.is_usable()):
-            if take_lock(self.descriptor, fcntl.LOCK_EX) and not self.is_usable():
+        while not (
+            self.environment.is_usable() and take_lock(self.descriptor, fcntl.LOCK_SH) and self.environment.is_usable()
+        ):
+            if take_lock(self.descriptor, fcntl.LOCK_EX) and not self.environment.is_usable():
                 self.build()
             if not take_lock(self.descriptor, fcntl.LOCK_SH):
                 self.wait_for_others(deadline)
                 has_waited = True
-            if self.is_usable():
+            if self.environment.is_usable():
                 break
             if has_waited and self.holder() == BUILD_FAILED:
                 raise CannotRunError(f"the build of {self.path} that this task waited for failed; its log says why")
@@ -1145,7 +2131,7 @@ class Environment:
 
     def wait_for_others(self, deadline: float) -> None:
         """Wait for the shared lock: the exclusive one would be had when the others' tasks are over."""
-        self.say(f"waiting for {self.path}, held by {self.holder()}")
+        self.supervisor.output.say(f"waiting for {self.path}, held by {self.holder()}")
         while not take_lock(self.descriptor, fcntl.LOCK_SH):
             if time.monotonic() > deadline:
                 raise CannotRunError(
@@ -1154,638 +2140,77 @@ class Environment:
             self.supervisor.wait(LOOK_SECONDS)
 
     def build(self) -> None:
-        """Build it, or keep nothing of it and tell those that wait."""
-        refuse_network_file_system(self.store)
+        """Build it, or keep nothing of it and report that to those that wait."""
+        from .cold.build import Build
+
         self.write_holder(f"process {os.getpid()} on {os.uname().nodename}\n")
-        mask = os.umask(0o022)  # nobody else may write to what tasks will run
-        begin = time.monotonic()
         try:
-            variables = build_variables(self.environ)
-            python = self.find_python(variables)
-            self.say(f"building {self.path} for {self.origin}")
-            self.install(python, variables)
-        except (CannotRunError, OSError) as error:
-            self.remove()
+            Build(self.environment, self.supervisor).make()
+        except CannotRunError:
             self.write_holder(BUILD_FAILED)
-            if isinstance(error, OSError):
-                raise CannotRunError(f"could not build the environment of {self.origin}: {error}") from error
             raise
-        finally:
-            os.umask(mask)
-        self.say(f"built in {time.monotonic() - begin:.0f} s")
+''',
+    'runner.variables': r'''"""Which variables of the worker a task and a build may see."""
 
-    def find_python(self, variables: Mapping[str, str]) -> str:
-        """Return the interpreter of the worker that the release needs."""
-        folders = variables.get("PATH", os.defpath).split(":")
-        if not any(os.access(f"{folder}/uv", os.X_OK) for folder in folders):
-            raise CannotRunError("no 'uv' on the PATH of this worker, so it cannot build; install it there")
-        find = ["uv", "python", "find", "--system", "--no-python-downloads", self.python]
-        status = self.supervisor.run(find, variables, folder="/", is_shown=False)
-        found = self.supervisor.tail.decode(errors="surrogateescape").strip().rpartition("\n")[2]
-        if status or not found.startswith("/"):
-            raise CannotRunError(
-                f"no Python {self.python} on this worker, which {self.origin} needs; install it there", can_retry=False
-            )
-        return found
+from __future__ import annotations
 
-    def install(self, python: str, variables: Mapping[str, str]) -> None:
-        """Fill the environment, which this process holds alone."""
-        own = f"{self.path}/bin/python"
-        into = ["--quiet", "--python", own, "--only-binary", ":all:", "--link-mode", "copy", "--compile-bytecode"]
-        if variables.get("UV_NO_INDEX", "").lower() not in {"", "0", "false", "no", "off", "f", "n"}:
-            into.append("--no-index")  # uv 0.13 has the option, but does not read the variable
-        self.remove()
-        self.step(["uv", "venv", "--quiet", "--no-python-downloads", "--python", python, self.path], variables)
-        if self.lock:
-            requirements = f"{self.path}/requirements.txt"
-            with open(requirements, "wb") as file:  # what was verified, not what the lock is by now
-                file.write(self.requirements)
-            wheels = self.wheels()
-            if wheels:
-                self.say(f"installing the wheels in {wheels}, without a network")
-                into += ["--no-config", "--offline", "--no-index", "--find-links", wheels]
-                variables = {  # no setting of an index
-                    name: value for name, value in variables.items() if name[:3] != "UV_" or name == "UV_CACHE_DIR"
-                }
-            self.step(["uv", "pip", "sync", *into, "--require-hashes", requirements], variables)
-        else:
-            self.step(["uv", "pip", "install", *into, "--", self.requirement, "dkist-task[otlp]"], variables)
-        self.step([own, "-P", "-c", "import dkist_task, os; print('\\n' + os.__file__)"], variables, is_shown=False)
-        library = self.supervisor.tail.rstrip(b"\n").rpartition(b"\n")[2]
-        with open(f"{self.path}/.finished", "wb") as file:
-            file.write(library + b"\n" + self.origin.encode("utf-8", "surrogateescape") + b"\n")
-        os.rename(f"{self.path}/.finished", f"{self.path}/{MARKER}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-    def wheels(self) -> str:
-        """Return the folder that has every wheel of the lock, or nothing: it was put there as a whole."""
-        release = os.path.dirname(os.path.realpath(self.lock))
-        dags, name = os.path.split(os.path.dirname(release))
-        beside = self.environ.get("DKIST_WHEELHOUSE") or f"{dags}/.{name}.dkist-wheels"
-        for folder in (f"{beside}/{hexdigest(self.requirements)}", f"{release}/wheels"):
-            if os.path.isdir(folder):
-                return folder
-        return ""
-
-    def step(self, command: list[str], variables: Mapping[str, str], *, is_shown: bool = True) -> None:
-        """Run one program of the build in a folder without settings of a project."""
-        status = self.supervisor.run(command, variables, folder="/", is_shown=is_shown)
-        if status:
-            tail = self.supervisor.tail.decode(errors="replace").strip()
-            if not is_shown:
-                self.supervisor.output.put(tidy(self.supervisor.tail.rstrip(b"\n") + b"\n"))
-            raise CannotRunError(
-                f"could not build the environment of {self.origin}; nothing of it was kept: "
-                + (tail[-1500:] or f"{command[0]} ended with {ended_with(status)}")
-            )
-
-    def remove(self) -> None:
-        """Remove the folder, marker first: what is half removed is never used."""
-        import shutil
-
-        try:
-            os.unlink(f"{self.path}/{MARKER}")
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise CannotRunError(f"cannot remove {self.path}: {error.strerror}") from error
-        shutil.rmtree(self.path, ignore_errors=True)
-
-    def missing_file(self) -> str:
-        """Return a file that was installed and is not there any more, or nothing."""
-        library = f"{self.path}/lib/python{self.python}/site-packages"
-        for name in os.listdir(library):
-            if name.endswith(".dist-info"):
-                with open(f"{library}/{name}/RECORD", encoding="utf-8") as file:
-                    for line in file:
-                        path = line.rsplit(",", 2)[0].strip('"').replace('""', '"')
-                        if not path.endswith(".pyc") and not os.path.lexists(os.path.join(library, path)):
-                            return path
-        return ""
+# What stays outside: the worker's own Python, Airflow's settings and tokens, what would change a build.
+KEPT_OUTSIDE = (
+    *("AIRFLOW_", "_AIRFLOW", "UV_", "PIP_", "PYTHON", "__PYVENV", "VIRTUAL_ENV", "CONDA"),
+    *("DKIST_OUTCOME_FILE", "DKIST_STOP_FILE", "DKIST_LOG_FORMAT"),
+)
+PASSED_ALWAYS = ("AIRFLOW_CTX_", "DKIST_", "OTEL_", "LC_")
+NAMES_PASSED_ALWAYS = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "TRACEPARENT", "TRACESTATE")
+BUILD_VARIABLES = (
+    *("UV_INDEX*", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_CONFIG_FILE"),
+    *("UV_HTTP_*", "UV_KEYRING_PROVIDER", "UV_CREDENTIALS_DIR", "UV_CACHE_DIR", "UV_OFFLINE", "UV_NATIVE_TLS"),
+    *("UV_SYSTEM_CERTS", "UV_INSECURE_HOST"),
+)
+"""uv's own variables that say where packages come from: the build gets them, the task does not."""
 
 
-# --- The attempt ---
+def is_kept_outside(name: str) -> bool:
+    """Return whether neither a build nor a task may see a variable of the worker."""
+    if not (name.isascii() and name.isidentifier()) or name in {"ENV", "BASH_ENV"}:  # such as exported functions
+        return True
+    return name.startswith(KEPT_OUTSIDE) and not name.startswith("AIRFLOW_CTX_")
 
 
-class Attempt:
-    """One attempt of a task: the only one of its key on this host, with a folder for its files."""
-
-    def __init__(self, store: str, key: str | None, supervisor: Supervisor) -> None:
-        self.key = key or f"without a key {os.urandom(8).hex()}"
-        self.supervisor = supervisor
-        self.folder = f"{store}/{ATTEMPTS}/{hexdigest(self.key.encode('utf-8', 'surrogateescape'))[:32]}"
-        self.descriptor = -1
-        self.outcome_file = f"{self.folder}/outcome"
-        self.stop_file = f"{self.folder}/stop"
-
-    def enter(self) -> None:
-        """Wait for the end of other attempts, end what a killed one left, and hold the lock."""
-        try:
-            os.makedirs(os.path.dirname(self.folder), 0o700, exist_ok=True)
-            while not self.is_held():
-                self.descriptor = os.open(self.folder + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT, 0o600)
-                if not take_lock(self.descriptor, fcntl.LOCK_EX):
-                    self.wait_for_others()
-            self.clear()
-            os.mkdir(self.folder, 0o700)
-            pid = os.getpid()
-            os.write(self.descriptor, f"{pid} {parent_and_start_of(pid)[1]} {self.key}\n".encode(errors="replace"))
-        except OSError as error:
-            raise CannotRunError(f"cannot write to {self.folder}: {error.strerror}") from error
-        fcntl.fcntl(
-            self.descriptor, fcntl.F_SETFD, 0
-        )  # inherited, so that what a killed runner leaves behind can be found
-
-    def is_held(self) -> bool:
-        """Return whether the lock that is held is the file that others would open: the one before may be gone."""
-        try:
-            if self.descriptor >= 0 and os.path.samestat(os.fstat(self.descriptor), os.stat(self.folder + LOCK_SUFFIX)):
-                os.ftruncate(self.descriptor, 0)
-                return True
-        except FileNotFoundError:
-            pass
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-        return False
-
-    def wait_for_others(self) -> None:
-        """Wait for the lock. Processes that hold it though the runner that took it is gone are ended."""
-        holder = os.pread(self.descriptor, 1000, 0).decode(errors="replace").strip()
-        self.supervisor.output.say(f"waiting for the end of another attempt of this task (process {holder})", "WARNING")
-        told: set[int] = set()
-        deadline = time.monotonic() + STOP_GRACE_SECONDS
-        next_look = 0.0
-        while not take_lock(self.descriptor, fcntl.LOCK_EX):
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + 1
-                left = self.left_behind()
-                if left and not told:
-                    self.supervisor.output.say(
-                        f"the runner of that attempt was killed; ending what it left: processes {left}: SIGTERM now, "
-                        f"SIGKILL after {STOP_GRACE_SECONDS:.0f} s",
-                        "WARNING",
-                    )
-                    deadline = time.monotonic() + STOP_GRACE_SECONDS
-                is_late = time.monotonic() >= deadline
-                send([pid for pid in left if is_late or pid not in told], signal.SIGKILL if is_late else signal.SIGTERM)
-                told.update(left)
-            self.supervisor.wait(LOOK_SECONDS)
-
-    def left_behind(self) -> list[int]:
-        """Return the processes that hold the lock, and those below them, where who took it is gone."""
-        own = os.fstat(self.descriptor)
-        found = []
-        for pid in processes():
-            try:
-                for name in os.listdir(f"/proc/{pid}/fd"):
-                    if os.path.samestat(own, os.stat(f"/proc/{pid}/fd/{name}")) and self.is_of_the_dead(pid, name):
-                        found += [pid, *descendants(pid)]
-                        break
-            except OSError:  # gone, or not for us to see: nothing is ended on a guess
-                continue
-        return found
-
-    def is_of_the_dead(self, pid: int, descriptor: str) -> bool:
-        """Return whether a descriptor holds the lock for a process that is gone, as the kernel says."""
-        with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as file:
-            takers = [int(line.split()[5]) for line in file if line.startswith("lock:") and "FLOCK" in line]
-        if not takers:  # it only waits
-            return False
-        text = os.pread(self.descriptor, 1000, 0).split()
-        try:
-            start = parent_and_start_of(takers[0])[1]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        except OSError:
-            return False
-        # The number may be another process's by now.
-        return len(text) > 1 and text[0] == b"%d" % takers[0] and text[1] != b"%d" % start
-
-    def clear(self) -> None:
-        """Remove the folder of the attempt, or of one that was killed."""
-        try:
-            for name in os.listdir(self.folder):
-                os.unlink(f"{self.folder}/{name}")
-            os.rmdir(self.folder)
-        except FileNotFoundError:
-            pass
-
-    def leave(self) -> None:
-        """Remove folder and lock: nothing is left that another attempt would have to wait for."""
-        if self.descriptor >= 0:
-            try:
-                self.clear()
-                os.unlink(self.folder + LOCK_SUFFIX)
-            except OSError:
-                pass
-
-    def outcome(self) -> dict[str, Any]:
-        """Return what the launcher wrote; nothing where it did not come to that."""
-        try:
-            with open(self.outcome_file, encoding="utf-8", errors="replace") as file:
-                outcome = parse_json(file.read())
-        except (OSError, ValueError):
-            return {}
-        return outcome if isinstance(outcome, dict) else {}
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a name is the pattern's, which may hold one star."""
+    head, star, tail = pattern.partition("*")
+    if not star:
+        return name == pattern
+    return len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
 
 
-# --- The diagnosis ---
-
-
-def memory_events() -> str:
-    """Return the file in which the control group of this process counts out-of-memory kills, or nothing."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            groups = [line.rstrip("\n").split(":", 2) for line in file]
-    except OSError:
-        return ""
-    for _, controllers, path in groups:
-        root, name = "/sys/fs/cgroup", "memory.events"
-        if "memory" in controllers.split(","):  # version 1
-            root, name = "/sys/fs/cgroup/memory", "memory.oom_control"
-        for candidate in (f"{root}{path.rstrip('/')}/{name}", f"{root}/{name}"):  # in a container, the root is its own
-            if (not controllers or name == "memory.oom_control") and os.path.exists(candidate):
-                return candidate
-    return ""
-
-
-def number_in(path: str, name: str = "") -> int | None:
-    """Return the number after a name in a file of the kernel's, or the file's only one."""
-    try:
-        with open(path, encoding="ascii") as file:
-            for line in file:
-                fields = line.split()
-                if not name or fields[0].rstrip(":") == name:
-                    return int(fields[1 if name else 0])
-    except (OSError, ValueError, IndexError):  # "max" is no number
-        pass
-    return None
-
-
-def memory_limit(events: str) -> int:
-    """Return the bytes that this process's control group may use, or the host has."""
-    limits = [(number_in("/proc/meminfo", "MemTotal") or 0) * 1024]
-    folder = os.path.dirname(events)
-    if events.endswith("oom_control"):
-        limits.append(number_in(f"{folder}/memory.stat", "hierarchical_memory_limit") or 0)
-    while events.endswith("memory.events") and folder.startswith("/sys/fs/cgroup/"):
-        limits.append(number_in(f"{folder}/memory.max") or 0)
-        folder = os.path.dirname(folder)
-    return min(filter(None, limits), default=0)
-
-
-def size_text(size: int) -> str:
-    """Return bytes for a person."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
-
-
-def signal_name(number: int) -> str:
-    """Return the name of a signal."""
-    from signal import Signals
-
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def ended_with(status: int) -> str:
-    """Return how a program ended, from the status that `wait` gave."""
-    if os.WIFSIGNALED(status):
-        return signal_name(os.WTERMSIG(status))
-    return f"exit status {os.WEXITSTATUS(status)}"
-
-
-class Runner:
-    """One request, from its reading to its result."""
-
-    def __init__(self, pipe: tuple[int, int]) -> None:
-        self.begin = time.monotonic()
-        self.output = Output(1)
-        self.supervisor = Supervisor(self.output, pipe)
-        self.input = b""
-        self.environment: Environment | None = None
-        self.attempt: Attempt | None = None
-        self.has_task = False
-        """Whether the launcher was started: before that, children are those of a build."""
-        self.memory_events = ""
-        self.kills: int | None = None
-        self.stopped: StoppedError | None = None
-        self.is_reported = False
-        self.exit_status = 0
-
-    def run(self) -> int:
-        """Do what the request asks for, and return the exit status."""
-        try:
-            try:
-                self.serve(self.read_request())
-                self.report_end()
-            except CannotRunError as error:
-                self.output.say(str(error), "ERROR")
-                self.report(result="error", reason=str(error), can_retry=error.can_retry)
-            except StoppedError as stopped:
-                self.stopped = stopped
-                self.end_for(stopped)
-        finally:
-            self.supervisor.is_ending = True
-            self.supervisor.children.end(self.supervisor.wait)
-            if self.attempt is not None:
-                self.attempt.leave()
-        if self.stopped is not None:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-        return self.exit_status
-
-    def read_request(self) -> dict[str, Any]:
-        """Wait for the first line of standard input."""
-        is_read = False
-
-        def read(descriptor: int) -> None:
-            nonlocal is_read
-            block = os.read(descriptor, BLOCK_BYTES)
-            self.input += block
-            is_read = not block or b"\n" in self.input
-            if not block:
-                del self.supervisor.readers[descriptor]
-
-        self.supervisor.readers[0] = read
-        while not is_read:
-            self.supervisor.wait()
-        line, _, self.input = self.input.partition(b"\n")
-        try:
-            request = parse_json(line.decode())
-            environ, action = request["environ"], request["action"]
-            if not all(isinstance(value, str) and "\0" not in value for value in environ.values()):
-                raise ValueError("a variable is no text")
-            if action not in {"run", "rollback", "build"}:
-                raise ValueError(f"no such action: {action!r}")
-            if action != "build" and not environ.get("DKIST_TASK"):
-                raise ValueError("DKIST_TASK is not set")
-            watched = [int(pid) for pid in request.get("watch", ())]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            reason = f"the request cannot be read: {type(error).__name__}: {error}"
-            raise CannotRunError(reason, can_retry=False) from error
-        for pid in watched:
-            self.supervisor.watch(pid, f"process {pid}, which asked for the task, is gone")
-        if 0 in self.supervisor.readers:
-            self.supervisor.readers[0] = self.read_command
-        self.obey()
-        return dict(request)
-
-    def read_command(self, descriptor: int) -> None:
-        """Take what comes after the request; its end means nothing."""
-        block = os.read(descriptor, BLOCK_BYTES)
-        if not block:
-            del self.supervisor.readers[descriptor]
-        self.input += block
-        self.obey()
-
-    def obey(self) -> None:
-        """Do what each whole line says; later versions may say what this one does not know."""
-        *lines, self.input = self.input.split(b"\n")
-        for line in lines:
-            try:
-                command = parse_json(line.decode())
-                self.supervisor.stop(str(command["stop"]), str(command.get("text", "")))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                self.output.say(f"a command cannot be read: {line[:200]!r}", "WARNING")
-
-    def serve(self, request: dict[str, Any]) -> None:
-        """Build what is missing, and run the task."""
-        environ = request["environ"]
-        store = store_folder(environ)
-        open_store(store)
-        self.environment = environment = Environment(store, environ, self.supervisor)
-        if request["action"] != "build":
-            self.attempt = Attempt(store, request.get("attempt"), self.supervisor)
-            self.attempt.enter()
-        if not environment.lock:
-            self.output.say(
-                f"{environment.origin} has no lock: it was resolved once for this store and nothing about it is "
-                "verified",
-                "WARNING",
-            )
-        environment.enter()
-        self.output.say(f"environment {environment.path}", group="environment")
-        if self.attempt is None:
-            self.report(result="success")
-            return
-        task = environ["DKIST_TASK"]
-        variables = {
-            **task_variables(environ),
-            "VIRTUAL_ENV": environment.path,
-            "PATH": f"{environment.path}/bin:{environ.get('PATH', os.defpath)}",
-            "DKIST_OUTCOME_FILE": self.attempt.outcome_file,
-            "DKIST_STOP_FILE": self.attempt.stop_file,
-            "DKIST_LOG_FORMAT": "records",
+def task_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the task may see of the worker's environment and the DAG's variables."""
+    passed = {name: value for name, value in environ.items() if not is_kept_outside(name)}
+    patterns = environ.get("DKIST_TASK_VARIABLES", "").split()
+    if patterns:
+        passed = {
+            name: value
+            for name, value in passed.items()
+            if name.startswith(PASSED_ALWAYS)
+            or name in NAMES_PASSED_ALWAYS
+            or any(matches(name, pattern) for pattern in patterns)
         }
-        self.output.say(f"task {task}", group="task")
-        self.memory_events = memory_events()
-        self.kills = number_in(self.memory_events, "oom_kill")
-        self.has_task = True
-        command = [f"{environment.path}/bin/python", "-P", "-u", "-m", "dkist_task", request["action"], task]
-        self.supervisor.run(command, variables)
-
-    def end_for(self, stopped: StoppedError) -> None:
-        """End the task or the build, saying why; report as soon as its own process is gone."""
-        if self.attempt is not None and self.has_task:
-            try:
-                with open(self.attempt.stop_file + ".new", "w", encoding="utf-8") as file:
-                    file.write(render_json({"stop": stopped.stop, "text": str(stopped)}))
-                os.rename(self.attempt.stop_file + ".new", self.attempt.stop_file)
-            except OSError as error:
-                self.output.say(f"the task cannot be told why it is stopped: {error}", "WARNING")
-        self.output.say(
-            f"{stopped.stop}: {stopped}; ending {'the task' if self.has_task else 'the start of the task'}: SIGTERM "
-            f"now, SIGKILL after {STOP_GRACE_SECONDS:.0f} s to what is left",
-            "WARNING",
-        )
-
-        def pause(seconds: float) -> None:
-            if self.supervisor.children.status is not None:
-                self.report_end()
-            self.supervisor.wait(seconds)
-
-        self.supervisor.children.end(pause)
-        self.report_end()
-
-    def report_end(self) -> None:
-        """Report how the task ended, once."""
-        if self.is_reported:
-            return
-        self.supervisor.drain()
-        members = self.diagnosis() if self.has_task else {}
-        if self.stopped is not None:
-            members = {**members, "result": self.stopped.stop, "reason": str(self.stopped), "can_retry": True}
-        self.report(**members)
-
-    def diagnosis(self) -> dict[str, Any]:
-        """Return what ended the task, from the launcher's word, its exit status and the kernel's counters."""
-        status, usage = self.supervisor.children.status or 0, self.supervisor.children.usage
-        outcome = self.attempt.outcome() if self.attempt else {}
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        code = None if number else os.WEXITSTATUS(status)
-        peak = usage.ru_maxrss * 1024 if usage else None
-        kills = number_in(self.memory_events, "oom_kill")
-        new_kills = kills - self.kills if kills is not None and self.kills is not None else 0
-        is_out_of_memory = number == signal.SIGKILL and new_kills > 0 and self.stopped is None
-        members: dict[str, Any] = {
-            "error_type": text_or_none(outcome.get("error_type")),
-            "error": text_or_none(outcome.get("error")),
-            "exit_status": code,
-            "signal": signal_name(number) if number else None,
-            "is_out_of_memory": is_out_of_memory,
-            "peak_memory_bytes": outcome.get("peak_memory_bytes") or peak,
-            "cpu_seconds": outcome.get("cpu_seconds") or (usage.ru_utime + usage.ru_stime if usage else None),
-        }
-        word = outcome.get("result")
-        if code == 0 and word in {"success", "skip"}:
-            return {**members, "result": word, "reason": text_or_none(outcome.get("reason")) or ""}
-        members["result"] = "failure"
-        if is_out_of_memory:
-            limit = memory_limit(self.memory_events)
-            reason = f"killed by the kernel for memory: peak {size_text(peak or 0)}, limit {size_text(limit)}"
-        elif number:
-            reason = f"the task's process was killed by {signal_name(number)}"
-            if number == signal.SIGKILL:
-                reason += ", not by this runner: by somebody, or by the kernel for memory (its log says so)"
-        elif code == 2 and word == "error":  # the launcher's status for an unusable request
-            members.update(result="error", can_retry=False)
-            reason = text_or_none(outcome.get("reason") or outcome.get("error")) or "the request was unusable"
-        elif word not in {"failure", "error"}:
-            reason = f"the task's process ended with exit status {code}, and said {word!r}"
-            if word is None:
-                reason = (
-                    f"the task's process ended with exit status {code} without saying how "
-                    "(os._exit or exit() in native code?)"
-                )
-        else:
-            last = str(members["error_type"] or "error").rpartition(".")[2]
-            reason = f"{last}: {members['error']}" if members["error"] else last
-        if new_kills > 0 and not is_out_of_memory:
-            reason += f" (meanwhile the kernel killed {new_kills} process(es) of this control group for memory)"
-        return {**members, "reason": reason + self.damage(members["error_type"] or "ImportError")}
-
-    def damage(self, error_type: str) -> str:
-        """Return what an environment lacks that an import failed in, and have it built again by the next attempt."""
-        if self.environment is None or not error_type.endswith(("ImportError", "NotFoundError")):
-            return ""
-        try:
-            missing = self.environment.missing_file()
-            if missing:
-                os.unlink(f"{self.environment.path}/{MARKER}")
-        except OSError:
-            return ""
-        if not missing:
-            return ""
-        path = self.environment.path
-        return f" (the environment {path} has lost its file {missing}; the next attempt builds it again)"
-
-    def report(self, **members: Any) -> None:
-        """Write the result, and close what the operator reads: only what the task left behind is still to be ended."""
-        self.is_reported = True
-        result: dict[str, Any] = {
-            "result": "error",
-            "error_type": None,
-            "error": None,
-            "reason": "",
-            "can_retry": True,
-            "exit_status": None,
-            "signal": None,
-            "is_out_of_memory": False,
-            "peak_memory_bytes": None,
-            "cpu_seconds": None,
-            "seconds": time.monotonic() - self.begin,
-            "environment": self.environment.path if self.environment else None,
-            **members,
-        }
-        if self.has_task:
-            self.say_end(result)
-        try:
-            self.supervisor.flush()
-        except StoppedError:  # too late to change what happened, but no reader is waited for any longer than in a stop
-            self.supervisor.flush()
-        self.exit_status = 0 if result["result"] in {"success", "skip"} else 1 if result["can_retry"] else 2
-        self.write_result(render_json(result))
-        self.output.is_open, self.output.waiting = False, b""
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-
-    def write_result(self, result: str) -> None:
-        """Write the result, if somebody is there to read it."""
-        try:
-            os.write(2, result.encode() + b"\n")
-        except OSError:
-            return
-
-    def say_end(self, result: dict[str, Any]) -> None:
-        """Say in the log how the task ended, what it used, and what it leaves behind."""
-        used = [f"{result['seconds']:.1f} s"]
-        if result["peak_memory_bytes"]:
-            used.append(f"peak memory {size_text(result['peak_memory_bytes'])}")
-        if result["cpu_seconds"]:
-            used.append(f"CPU {result['cpu_seconds']:.1f} s")
-        level = "INFO" if result["result"] in {"success", "skip"} else "ERROR"
-        reason = f": {result['reason']}" if result["reason"] else ""
-        self.output.say(f"{result['result']}{reason} ({', '.join(used)})", level, group=None)
-        self.supervisor.children.reap()
-        left = descendants(os.getpid())
-        if left and self.stopped is None:
-            self.output.say(f"the task left processes {left} behind; ending them", "WARNING")
+    return passed
 
 
-def text_or_none(value: Any) -> str | None:
-    """Return a member of the outcome as text of bounded length."""
-    return None if value is None else str(value)[:4000]
-
-
-def guard(worker: int, pipe: int) -> int:
-    """Wait for the process that does the work, and end what it leaves where it was killed itself."""
-
-    def pause(seconds: float) -> None:
-        """Let tasks that unwind print: nobody reads it, but they get no EPIPE."""
-        if select.select([pipe], [], [], min(seconds, LOOK_SECONDS))[0]:
-            os.read(pipe, BLOCK_BYTES)
-
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
-        os.dup2(null, descriptor)
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _: send([worker], number))
-    pid = status = 0
-    while pid != worker:
-        pid, status = os.waitpid(-1, 0)
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    Children().end(pause)
-    if os.WIFSIGNALED(status):
-        if os.WTERMSIG(status) in STOP_SIGNALS:
-            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-        os.kill(os.getpid(), os.WTERMSIG(status))
-    return os.waitstatus_to_exitcode(status)
-
-
-def main() -> int:
-    """Do the work in a child: whichever of the two processes is killed, the other ends what the task started."""
-    set_process(PR_SET_DUMPABLE, 0)  # the memory holds what the task must not read
-    set_process(PR_SET_CHILD_SUBREAPER, 1)
-    pipe, inlet = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(pipe, False)
-    guardian = os.getpid()
-    worker = os.fork()
-    if worker:
-        os.close(inlet)
-        return guard(worker, pipe)
-    set_process(PR_SET_CHILD_SUBREAPER, 1)
-    runner = Runner((pipe, inlet))
-    runner.supervisor.watch(guardian, "the runner's first process was killed")
-    if os.getppid() != guardian:
-        runner.supervisor.stop("cancellation", "the runner's first process was killed")
-    return runner.run()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
-'''
+def build_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a build may see: uv's settings besides, and nothing that an index would not need."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not is_kept_outside(name) or any(matches(name, pattern) for pattern in BUILD_VARIABLES)
+    }
+''',
+}
 
 dag = make_dag(WORKFLOW, TASKS, RUNNER)
