@@ -1,22 +1,23 @@
 """The golden archive: exports of every form that a DAG file ever had, which must run for as long as workers do.
 
-``python -m harness.golden add NAME`` exports the trial package as version NAME with this checkout's code, into
-``tests/golden/<NAME>``. Do it for every release, and where the runner or the body of the DAG file changes between two.
-What is there is never written again.
+``python -m harness.golden add NAME`` exports the trial package as version NAME with this checkout's code, and packs it
+into ``tests/golden/<NAME>.tar.gz``. Do it for every release, and where the runner or the body of the DAG file changes
+between two. What is there is never written again.
 """
 
 from __future__ import annotations
 
+import gzip
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-from dkist_build_utils import export
+from dkist_build_utils import archive, export
 from harness.packages import ROOT, Package
 
 GOLDEN = ROOT / "tests" / "golden"
-"""One folder for each form, which holds a release folder."""
+"""One archive for each form."""
 
 _TASKS = """
 from dkist_task import TaskBase
@@ -54,27 +55,32 @@ def golden_package(version: str) -> Package:
     )
 
 
-def golden_releases() -> dict[str, Path]:
-    """Return the release folder of each form, by its name."""
-    return {path.parent.name: path for path in sorted(GOLDEN.glob("*/dkist-processing-golden_*"))}
+def golden_archives() -> dict[str, Path]:
+    """Return the archive of each form, by its name."""
+    return {path.name.removesuffix(".tar.gz"): path for path in sorted(GOLDEN.glob("*.tar.gz"))}
 
 
 def add(name: str) -> Path:
-    """Export the trial package without locks: its tasks run in the newest dkist-task. Return the release folder.
+    """Export the trial package without locks: its tasks run in the newest dkist-task. Return the archive.
+
+    The archive is compressed, because it is kept here and not deployed anywhere.
 
     Raises
     ------
     ValueError
         The form is there already.
     """
-    folder = GOLDEN / name
-    if folder.exists():
-        raise ValueError(f"'{folder}' is there already, and what is golden never changes; choose another name")
+    path = GOLDEN / f"{name}.tar.gz"
+    if path.exists():
+        raise ValueError(f"'{path}' is there already, and what is golden never changes; choose another name")
     with tempfile.TemporaryDirectory(prefix="dkist-golden-") as site:
         with zipfile.ZipFile(golden_package(name).write_wheel(Path(site, "wheels"))) as wheel:
             wheel.extractall(site)
         sys.path.insert(0, site)
-        return export("dkist_processing_golden.workflows", folder, version=name, python="3.11", lock=False)
+        folder = export("dkist_processing_golden.workflows", Path(site, "out"), version=name, python="3.11", lock=False)
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress(gzip.decompress(archive(folder).read_bytes()), mtime=0))
+    return path
 
 
 def main() -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from dkist_build_utils import find_release
+from dkist_build_utils import deploy, find_release
 from harness.airflow import PrivateAirflow
-from harness.golden import GOLDEN, add, golden_package, golden_releases
+from harness.golden import GOLDEN, add, golden_archives, golden_package
 from harness.packages import OWN_PROJECTS, build_wheels
 
-FORMS = golden_releases()
+FORMS = golden_archives()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -38,14 +37,15 @@ def test_what_is_there_is_never_written_again() -> None:
 
 @pytest.mark.service
 @pytest.mark.timeout(600)
-def test_every_form_runs_and_reports_its_failure(tmp_path: Path) -> None:
-    """Each form parses, succeeds, fails as a task fails, and has its failure reported, with the script it carries."""
+def test_every_form_runs_and_reports_its_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each form, with the script that it carries, succeeds, fails where a task fails, and has the failure reported."""
     wheels, dags, spool = tmp_path / "wheels", tmp_path / "dags", tmp_path / "spool"
     build_wheels(wheels, OWN_PROJECTS[:1])
     dags.mkdir()
-    for form, release in FORMS.items():
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    for form, archive in FORMS.items():
         golden_package(form).write_wheel(wheels)
-        shutil.copytree(release, dags / release.name)
+        deploy(archive, dags, airflow=False)
     environ = {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "UV_FIND_LINKS": str(wheels),
