@@ -15,6 +15,7 @@ import pytest
 
 from dkist_build_utils import FaultsError, validate_workflows
 from harness.packages import OWN_PROJECTS, Package, build_wheels
+from tests.dkist_build_utils.keys import Keys, make_key
 
 _NUMBERS = count()
 
@@ -79,6 +80,19 @@ def contents(folder: Path) -> dict[str, bytes]:
 def no_build_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workflows have the version ``dev`` unless a test says otherwise, and Airflow is asked where a test asks it."""
     monkeypatch.delenv("BUILD_VERSION", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_signers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No signature is required unless a test says so."""
+    monkeypatch.delenv("DKIST_REQUIRED_SIGNERS", raising=False)
+    monkeypatch.delenv("DKIST_REVOKED_KEYS", raising=False)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    """Return a key that may sign releases."""
+    return make_key(tmp_path / "release_key")
 
 
 @pytest.fixture

@@ -40,10 +40,24 @@ TESTED_IN = {
     # Programs of their own: their callers' tests run them.
     "dkist_build_utils/checks/test_import_check": ["dkist_build_utils/checks/task_import"],
     "dkist_build_utils/programs/test_airflow": ["dkist_build_utils/programs/airflow_program"],
-    "dkist_build_utils/commands/test_cli": ["dkist_build_utils/commands/deployment"],
+    "dkist_build_utils/commands/test_cli": [
+        "dkist_build_utils/commands/deployment",
+        "dkist_build_utils/commands/trust",
+    ],
     # The command is started, killed and started again: what its parts do together is what is promised.
     "dkist_build_utils/local_run/test_run": ["dkist_build_utils/commands/run", "dkist_build_utils/local_run/*"],
-    "dkist_build_utils/deployment/test_deployment": ["dkist_build_utils/deployment/supply"],
+    "dkist_build_utils/deployment/test_deployment": [
+        "dkist_build_utils/deployment/leftover",
+        "dkist_build_utils/deployment/supply",
+    ],
+    "dkist_build_utils/deployment/test_finding": ["dkist_build_utils/deployment/vulnerability"],
+    "dkist_build_utils/release/test_builder": ["dkist_build_utils/release/environment"],
+    "dkist_build_utils/release/test_manifest": ["dkist_build_utils/release/provenance"],
+    "dkist_build_utils/release/test_origin": ["dkist_build_utils/release/wheel"],
+    "dkist_build_utils/release/test_signature": ["dkist_build_utils/programs/ssh_keygen"],
+    "dkist_build_utils/release/test_tarball": ["dkist_build_utils/release/stored_gzip"],
+    "dkist_build_utils/release/test_wheel_folder": ["dkist_build_utils/release/wheelhouse"],
+    "dkist_build_utils/release/test_source": ["dkist_build_utils/programs/git"],
     "dkist_build_utils/programs/test_uv": ["dkist_build_utils/programs/uv_variables"],
     "dkist_build_utils/checks/test_validation": ["dkist_build_utils/errors"],
 }

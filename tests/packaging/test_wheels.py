@@ -23,7 +23,18 @@ OPENTELEMETRY = {
 ARRIVES = {"dkist-task": {"dkist-task"} | OPENTELEMETRY}
 ARRIVES["dkist-workflow"] = ARRIVES["dkist-task"] | {"dkist-workflow"}
 ARRIVES["dkist-airflow-node"] = ARRIVES["dkist-workflow"] | {"dkist-airflow-node", "click", "pika"}
-ARRIVES["dkist-build-utils"] = ARRIVES["dkist-airflow-node"] | {"dkist-build-utils", "click", "packaging", "uv"}
+CYCLONEDX = {
+    "boolean-py",
+    "cyclonedx-python-lib",
+    "defusedxml",
+    "license-expression",
+    "packageurl-python",
+    "py-serializable",
+    "sortedcontainers",
+}
+ARRIVES["dkist-build-utils"] = (
+    ARRIVES["dkist-airflow-node"] | CYCLONEDX | {"dkist-build-utils", "click", "packaging", "uv"}
+)
 
 
 def clean_environment() -> dict[str, str]:

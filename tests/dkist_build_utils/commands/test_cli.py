@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.dkist_build_utils.conftest import WORKFLOW, Install, instrument
+from tests.dkist_build_utils.keys import Keys
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,7 +39,19 @@ def test_every_command_explains_itself(command: Command) -> None:
     """The help lists every command, and each has a help of its own."""
     done = command("--help")
     assert done.returncode == 0
-    names = ("validate", "export", "archive", "deploy", "undeploy", "list", "diff", "graph", "timeline")
+    names = (
+        "validate",
+        "export",
+        "archive",
+        "deploy",
+        "undeploy",
+        "list",
+        "diff",
+        "graph",
+        "timeline",
+        "verify",
+        "audit",
+    )
     assert [name for name in names if f"\n  {name} " not in done.stdout] == []
     for name in names:
         done = command(name, "--help")
@@ -124,6 +137,35 @@ def test_release_from_the_command_line(install: Install, command: Command, offli
     done = command("undeploy", release, "--dags-folder", dags, "--force")
     assert done.returncode == 0
     assert list(dags.iterdir()) == []
+
+
+def test_signed_release_from_the_command_line(
+    install: Install, command: Command, offline: Path, tmp_path: Path, keys: Keys
+) -> None:
+    """Sign, verify, deploy where a signature is required, and ask what is held."""
+    package = instrument()
+    package.write_wheel(offline)
+    folder = command("export", f"{install(package)}.workflows", "--version", "1.0.0", "--output", tmp_path / "out")
+    unsigned = command("archive", folder.stdout.strip()).stdout.strip()
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    requirement = ("--require-signature", keys.allowed)
+    done = command("deploy", unsigned, "--dags-folder", dags, "--no-airflow", *requirement)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: {package.name}_1.0.0 is not signed, and a signature is")
+    signed = command("archive", folder.stdout.strip(), "--sign-with", keys.private).stdout.strip()
+    done = command("verify", signed, *requirement)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("signature: by builder@example.org with ED25519 key SHA256:")
+    assert command("deploy", signed, "--dags-folder", dags, "--no-airflow", *requirement).returncode == 0
+    done = command("list", "--dags-folder", dags, "--holds", "dkist-task<1")
+    assert done.stdout.splitlines()[1].split() == [
+        f"{package.name}_1.0.0",
+        "requirements.quality.txt",
+        "dkist-task",
+        "0.1.0",
+    ]
+    assert json.loads(command("list", "--dags-folder", dags, "--json").stdout)["versions"][0]["damage"] is None
 
 
 def test_graph_is_printed_or_written(install: Install, command: Command, tmp_path: Path) -> None:

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from dkist_build_utils import BuildError, archive, deploy, deployed_versions, export, undeploy
+from dkist_build_utils import (
+    BuildError,
+    SignatureError,
+    archive,
+    deploy,
+    deployed_versions,
+    export,
+    undeploy,
+    verify,
+)
 from harness.packages import Package
 from tests.dkist_build_utils.conftest import WORKFLOW, Install, contents, instrument
-
-
-@pytest.fixture
-def dags(tmp_path: Path) -> Path:
-    """Return an empty dags folder."""
-    folder = tmp_path / "airflow" / "dags"
-    folder.mkdir(parents=True)
-    return folder
+from tests.dkist_build_utils.keys import Keys, make_key
 
 
 @pytest.fixture
@@ -128,10 +130,9 @@ def test_published_code_with_other_bytes_is_refused(packed: Path, dags: Path, of
 def test_dags_folder_on_its_own_file_system_is_refused(packed: Path) -> None:
     """Where no rename can bring a version in, nothing is tried; the message names the file system."""
     mounted = Path("/dev/shm")
-    before = set(mounted.iterdir())
     with pytest.raises(BuildError, match="another file system"):
         deploy(packed, mounted, airflow=False)
-    assert set(mounted.iterdir()) == before
+    assert not (mounted / packed.name.removesuffix(".tar.gz")).exists()
     assert not mounted.with_name(".shm.dkist-deploy").exists()
 
 
@@ -271,3 +272,112 @@ def test_broken_manifests_block_no_other_version(packed: Path, dags: Path) -> No
     assert "manifest.json is not a manifest" in str(damages["list"])
     assert damages[path.name] is None
     undeploy(path.name, dags, force=True)
+
+
+def test_signature_is_required_by_option_or_by_the_site(
+    packed: Path, dags: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unsigned release is refused where a signature is required; a signed one comes in with its signature."""
+    with pytest.raises(SignatureError, match="is not signed, and a signature is required"):
+        deploy(packed, dags, airflow=False, require_signature=keys.allowed)
+    monkeypatch.setenv("DKIST_REQUIRED_SIGNERS", str(keys.allowed))
+    with pytest.raises(SignatureError, match="is not signed, and a signature is required"):
+        deploy(packed, dags, airflow=False)
+    monkeypatch.setenv("DKIST_REQUIRED_SIGNERS", str(keys.allowed.with_name("gone")))
+    with pytest.raises(BuildError, match="gone' is not there, so no signature can be judged"):
+        deploy(packed, dags, airflow=False)
+    monkeypatch.delenv("DKIST_REQUIRED_SIGNERS")
+    assert list(dags.iterdir()) == []
+    archive(packed.with_name(packed.name.removesuffix(".tar.gz")), sign_with=keys.private)
+    path = deploy(packed, dags, airflow=False, require_signature=keys.allowed).path
+    found = verify(path, require_signature=keys.allowed).signature
+    assert found is not None
+    assert found.signers == ("builder@example.org",)
+    assert [version.damage for version in deployed_versions(dags)] == [None]
+
+
+def test_key_is_changed_without_a_new_version(packed: Path, dags: Path, keys: Keys, tmp_path: Path) -> None:
+    """The same release, signed with a newer key, gets that signature where it is; nothing else of it changes."""
+    folder = packed.with_name(packed.name.removesuffix(".tar.gz"))
+    path = deploy(packed, dags, airflow=False).path
+    newer = make_key(tmp_path / "newer", "newer@example.org")
+    for each in (keys, newer):
+        archive(folder, sign_with=each.private)
+        assert not deploy(packed, dags, airflow=False, require_signature=each.allowed).is_new
+        assert contents(path) == contents(folder)
+    archive(folder, sign_with=keys.private)
+    deploy(packed, dags, airflow=False)
+    assert verify(path, require_signature=newer.allowed).signature is not None
+
+
+def test_files_are_readable_whatever_the_umask(packed: Path, dags: Path) -> None:
+    """Airflow may run as another user than the one who deploys."""
+    before = os.umask(0o077)
+    try:
+        path = deploy(packed, dags, airflow=False).path
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {0o644}
+
+
+def as_other_user(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run dkist-build as a user who may change nothing of this one's."""
+    code = (
+        "import os, sys; from dkist_build_utils.commands import main; os.umask(0o022); "
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.fixture
+def shared(dags: Path) -> Path:
+    """Return a dags folder that another user deploys to."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be several users")
+    for folder in (dags, dags.parent):
+        os.chown(folder, 65534, 65534)
+    for folder in dags.parents:
+        if folder.stat().st_uid == 0 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    return dags
+
+
+def test_foreign_files_never_keep_a_version(packed: Path, shared: Path) -> None:
+    """Bytecode that Airflow left as another user is named, with who can remove it, and blocks nothing after."""
+    path = deploy(packed, shared, airflow=False).path
+    for file in (path, *path.iterdir()):
+        os.chown(file, 65534, 65534)
+    (path / "__pycache__").mkdir()
+    (path / "__pycache__" / "a.pyc").write_text("")
+    staging = shared.parent / ".dags.dkist-deploy"
+    for file in (staging, *staging.iterdir()):
+        os.chown(file, 65534, 65534)
+    done = as_other_user("undeploy", path.name, "--dags-folder", shared, "--force")
+    assert done.returncode == 0, done.stderr
+    assert list(shared.iterdir()) == []
+    (leftover,) = (each for each in staging.iterdir() if each.name != "lock")
+    assert f"'{leftover}' is no longer used and cannot be removed by this user; remove it as nobody or root" in (
+        done.stderr
+    )
+    (shared / "another").mkdir()
+    (shared / "another" / "manifest.json").write_text("{}")
+    os.chown(shared / "another", 65534, 65534)
+    done = as_other_user("undeploy", "another", "--dags-folder", shared, "--force")
+    assert done.returncode == 0, done.stderr
+    assert f"'{leftover}' is no longer used" in done.stderr
+
+
+def test_foreign_version_stays_whole(packed: Path, shared: Path) -> None:
+    """A version that this user may not move stays as it is, and the message names its owner."""
+    path = deploy(packed, shared, airflow=False).path
+    staging = shared.parent / ".dags.dkist-deploy"
+    for file in (staging, *staging.iterdir()):
+        os.chown(file, 65534, 65534)
+    before = contents(path)
+    done = as_other_user("undeploy", path.name, "--dags-folder", shared, "--force")
+    assert done.returncode == 1
+    assert f"{path.name} cannot be removed: Permission denied; undeploy it as its owner, root" in done.stderr
+    assert contents(path) == before

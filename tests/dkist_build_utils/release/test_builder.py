@@ -32,6 +32,7 @@ def test_release_holds_what_the_contract_says(
         "requirements.txt",
         "requirements.quality.txt",
         "pools.json",
+        "sbom.cdx.json",
         "manifest.json",
     }
     manifest = json.loads(files["manifest.json"])

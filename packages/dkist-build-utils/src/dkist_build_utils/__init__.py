@@ -4,31 +4,62 @@ from __future__ import annotations
 
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validate_workflows
-from dkist_build_utils.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
-from dkist_build_utils.errors import BuildError, Fault, FaultsError
+from dkist_build_utils.deployment import (
+    Audit,
+    Deployed,
+    DeployedVersion,
+    Finding,
+    Holdings,
+    audit,
+    deploy,
+    deployed_versions,
+    holdings,
+    undeploy,
+)
+from dkist_build_utils.errors import BuildError, Fault, FaultsError, SignatureError
 from dkist_build_utils.local_run import RunSummary, TaskSummary, run_workflow
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
-from dkist_build_utils.release import Change, Manifest, Release, archive, differences, export, find_release
+from dkist_build_utils.release import (
+    Change,
+    Manifest,
+    Release,
+    Signature,
+    Verification,
+    archive,
+    differences,
+    export,
+    find_release,
+    verify,
+    write_containerfiles,
+)
 
 __all__ = [
+    "Audit",
     "BuildError",
     "Change",
     "Deployed",
     "DeployedVersion",
     "Fault",
     "FaultsError",
+    "Finding",
+    "Holdings",
     "Manifest",
     "Release",
     "RunSummary",
+    "Signature",
+    "SignatureError",
     "TaskSummary",
     "Validation",
+    "Verification",
     "__version__",
     "archive",
+    "audit",
     "deploy",
     "deployed_versions",
     "differences",
     "export",
     "find_release",
+    "holdings",
     "mermaid",
     "named_workflows",
     "render_timeline",
@@ -37,4 +68,6 @@ __all__ = [
     "tree",
     "undeploy",
     "validate_workflows",
+    "verify",
+    "write_containerfiles",
 ]

@@ -51,6 +51,10 @@ class NewerManifestError(BuildError):
     """A manifest was written by a newer version of this distribution."""
 
 
+class SignatureError(BuildError):
+    """A signature is missing, does not fit or is not by somebody who may sign."""
+
+
 class SpansError(BuildError, ValueError):
     """A folder holds no spans to draw."""
 

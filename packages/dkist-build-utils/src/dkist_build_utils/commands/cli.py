@@ -16,9 +16,10 @@ from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.run import run_command
+from dkist_build_utils.commands.trust import audit_command, verify_command
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
-from dkist_build_utils.release import archive, export, replace_file
+from dkist_build_utils.release import archive, export, replace_file, write_containerfiles
 from dkist_workflow import WorkflowError
 
 if TYPE_CHECKING:
@@ -143,6 +144,12 @@ def _validation_object(validation: Validation) -> dict[str, Any]:
     is_flag=True,
     help="Make no locks: workers install what the requirements resolve to on that day, without hashes.",
 )
+@click.option(
+    "--wheelhouse",
+    is_flag=True,
+    help="Put every wheel that the locks name into the release, so that workers need no index.",
+)
+@click.option("--notebook", is_flag=True, help="Write <dag_id>.ipynb of each workflow too, beside the release folder.")
 def export_command(
     package: str,
     *,
@@ -153,14 +160,18 @@ def export_command(
     python_platform: str | None,
     upgrade_locks: bool,
     no_lock: bool,
+    wheelhouse: bool,
+    notebook: bool,
 ) -> None:
     """Write the release folder of PACKAGE.
 
-    The folder, <distribution>_<version>, holds DAG files, locks, pools and a manifest. It is replaced as a whole; on
-    any fault nothing changes. Prints its path.
+    The folder, <distribution>_<version>, holds DAG files, locks, pools, a manifest and, if asked for, wheels. It is
+    replaced as a whole; on any fault nothing changes. Prints its path.
     """
     if no_lock and upgrade_locks:
         raise click.UsageError("--no-lock and --upgrade-locks exclude each other")
+    if no_lock and wheelhouse:
+        raise click.UsageError("--no-lock and --wheelhouse exclude each other: only locks name wheels")
     folder = export(
         package,
         output,
@@ -170,18 +181,39 @@ def export_command(
         python_platform=python_platform,
         upgrade_locks=upgrade_locks,
         lock=not no_lock,
+        wheelhouse=wheelhouse,
+        notebook=notebook,
     )
     click.echo(folder)
 
 
 @cli.command("archive")
 @click.argument("folder", type=_FOLDER)
-def archive_command(folder: Path) -> None:
+@click.option(
+    "--sign-with", type=_FILE, metavar="KEY", help="Sign the release with this private key of OpenSSH, and pack that."
+)
+def archive_command(folder: Path, *, sign_with: Path | None) -> None:
     """Pack the release FOLDER into FOLDER.tar.gz.
 
-    Prints the path of the archive. The same folder gives the same bytes on any machine and any day.
+    Prints the path of the archive. The same folder gives the same bytes on any machine and any day; a signature by an
+    Ed25519 key does so too.
     """
-    click.echo(archive(folder))
+    click.echo(archive(folder, sign_with=sign_with))
+
+
+@cli.command()
+@click.argument("folder", metavar="RELEASE_FOLDER", type=_FOLDER)
+@click.option(
+    "--containerfile", is_flag=True, required=True, help="Write the files; an engine such as podman builds the images."
+)
+def image(folder: Path, **_: bool) -> None:
+    """Describe an image for each lock of a release.
+
+    Each Containerfile is written beside RELEASE_FOLDER, which is the context of its build. It installs from the lock
+    alone, without an index where the release has its wheels. The image has no Airflow, and runs a task.
+    """
+    for path in write_containerfiles(folder):
+        click.echo(path)
 
 
 @cli.command()
@@ -226,7 +258,15 @@ def _say(text: str, output: Path | None) -> None:
         replace_file(output, f"{text}\n".encode())
 
 
-for command in (run_command, deploy_command, undeploy_command, list_command, diff_command):
+for command in (
+    run_command,
+    deploy_command,
+    undeploy_command,
+    list_command,
+    diff_command,
+    verify_command,
+    audit_command,
+):
     cli.add_command(command)
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dkist_airflow_node.commands import size_text, table
-from dkist_build_utils.deployment import deploy, deployed_versions, undeploy
+from dkist_build_utils.commands.trust import REQUIRE_SIGNATURE, REVOKED_KEYS, say_unknown
+from dkist_build_utils.deployment import Holdings, deploy, deployed_versions, holdings, undeploy
 from dkist_build_utils.errors import counted
 from dkist_build_utils.release import differences, find_release
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _DAGS_FOLDER_HELP = "The folder from which Airflow reads DAG files."
+_WHEELHOUSE = click.option(
+    "--wheelhouse",
+    type=_FOLDER,
+    help="Where workers find wheels. [default: DKIST_WHEELHOUSE, then .NAME.dkist-wheels beside the dags folder]",
+)
 _DAGS_FOLDER = click.option("--dags-folder", type=_FOLDER, required=True, help=_DAGS_FOLDER_HELP)
 
 
@@ -25,14 +34,18 @@ _DAGS_FOLDER = click.option("--dags-folder", type=_FOLDER, required=True, help=_
     default=None,
     help="Whether to create missing pools in the Airflow on this machine. [default: if it is installed]",
 )
-def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) -> None:
+@REQUIRE_SIGNATURE
+@REVOKED_KEYS
+@_WHEELHOUSE
+def deploy_command(archive: Path, *, dags_folder: Path, **options: Any) -> None:
     """Bring the version in ARCHIVE into the dags folder.
 
     The version appears as a whole in one step, or not at all. Before, the archive is checked against its manifest, and
-    everything that the locks name is fetched from the index. A version that is there with the same bytes stays as it
+    everything that the locks name is fetched from the index, unless its wheels are in it: these come into the
+    wheelhouse, from which workers build without an index. A version that is there with the same bytes stays as it
     is; one with other bytes is refused. Pools that exist are never changed.
     """
-    done = deploy(archive, dags_folder, airflow=airflow)
+    done = deploy(archive, dags_folder, **options)
     click.echo(done.path)
     if not done.is_new:
         click.echo("the same bytes were there already", err=True)
@@ -51,34 +64,62 @@ def deploy_command(archive: Path, *, dags_folder: Path, airflow: bool | None) ->
     default=None,
     help="Whether there is an Airflow on this machine to ask. [default: if it is installed]",
 )
-def undeploy_command(name: str, *, dags_folder: Path, force: bool, airflow: bool | None) -> None:
-    """Remove the version NAME from the dags folder.
+@_WHEELHOUSE
+def undeploy_command(
+    name: str, *, dags_folder: Path, force: bool, airflow: bool | None, wheelhouse: Path | None
+) -> None:
+    """Remove the version NAME from the dags folder, and the wheels that no other version needs.
 
     NAME is <distribution>_<version>, as 'list' shows it. Refused while one of its runs is queued or running, and if
     there is no Airflow to ask.
     """
-    click.echo(undeploy(name, dags_folder, force=force, airflow=airflow))
+    click.echo(undeploy(name, dags_folder, force=force, airflow=airflow, wheelhouse=wheelhouse))
 
 
 @click.command("list")
 @_DAGS_FOLDER
-def list_command(*, dags_folder: Path) -> None:
-    """Show the versions in the dags folder, with age and size."""
-    versions = deployed_versions(dags_folder)
+@_WHEELHOUSE
+@click.option("--holds", metavar="REQUIREMENT", help="Show only versions whose locks hold this, for example 'numpy<2'.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
+def list_command(*, dags_folder: Path, wheelhouse: Path | None, holds: str | None, as_json: bool) -> None:
+    """Show the versions in the dags folder, with age and size.
+
+    Every file of every version is compared with its manifest. NETWORK says whether workers need an index to build the
+    environments of a version, or have all its wheels. With --holds only the locks are read, so that the answer comes at
+    once; a version without locks cannot be judged, and is named.
+    """
+    if holds is not None:
+        _say_holdings(holdings(dags_folder, holds), as_json=as_json)
+        return
+    versions = deployed_versions(dags_folder, wheelhouse=wheelhouse)
+    if as_json:
+        click.echo(json.dumps({"versions": [asdict(version) for version in versions]}, indent=1))
+        return
     rows = (
         (
             version.name,
             str(len(version.dag_ids)),
             _age(time.time() - version.deployed_at),
             size_text(version.size_bytes),
+            "needed" if version.needs_network else "-",
             "ok" if version.damage is None else "damaged",
         )
         for version in versions
     )
-    click.echo(table(("VERSION", "DAGS", "AGE", "SIZE", "STATE"), rows))
+    click.echo(table(("VERSION", "DAGS", "AGE", "SIZE", "NETWORK", "STATE"), rows))
     for version in versions:
         if version.damage is not None:
             click.secho(version.damage, err=True, fg="red")
+
+
+def _say_holdings(answer: Holdings, *, as_json: bool) -> None:
+    """Print which versions hold what was asked for."""
+    if as_json:
+        click.echo(json.dumps(asdict(answer), indent=1))
+        return
+    rows = ((each.name, each.lock, f"{each.distribution} {each.version}") for each in answer.found)
+    click.echo(table(("VERSION", "LOCK", "HOLDS"), rows))
+    say_unknown(answer.unknown)
 
 
 @click.command("diff")

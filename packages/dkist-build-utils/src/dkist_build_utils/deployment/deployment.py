@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import shutil
-import time
-from contextlib import contextmanager, suppress
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from dkist_build_utils.deployment.dags_folder import dags_folder_at, exclusive, manifest_of
+from dkist_build_utils.deployment.leftover import owner, remove_or_name
 from dkist_build_utils.deployment.supply import check_supply
+from dkist_build_utils.deployment.wheelhouse import Wheelhouse
 from dkist_build_utils.errors import BuildError, NewerManifestError
 from dkist_build_utils.programs import active_runs, create_missing_pools, is_airflow_installed
 from dkist_build_utils.release import (
     MANIFEST_NAME,
-    Manifest,
+    SIGNATURE_NAME,
     Release,
+    archived_wheels,
+    file_digest,
     flush,
     flush_folder,
     is_plain_name,
-    release_from_archive,
     release_from_folder,
+    required_signers,
+    signed_release,
     staged_folder,
+    this_platform,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _LOGGER = logging.getLogger(__name__)
-_WAIT_SECONDS = 600
-"""How long one deploy waits for another: a deploy holds the lock for seconds."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +62,26 @@ class DeployedVersion:
     """The size of its files."""
     damage: str | None
     """How it differs from its manifest; None if it does not."""
+    needs_network: bool = True
+    """Whether workers need an index to build its environments: the wheelhouse lacks a wheel."""
     is_newer: bool = False
     """Whether a newer version of this distribution made it, so that this one cannot read its manifest."""
 
 
 def deploy(
-    archive: str | os.PathLike[str], dags_folder: str | os.PathLike[str], *, airflow: bool | None = None
+    archive: str | os.PathLike[str],
+    dags_folder: str | os.PathLike[str],
+    *,
+    airflow: bool | None = None,
+    require_signature: str | os.PathLike[str] | None = None,
+    revoked_keys: str | os.PathLike[str] | None = None,
+    wheelhouse: str | os.PathLike[str] | None = None,
 ) -> Deployed:
     """Bring a version into the dags folder: all of it, or nothing.
 
     First the archive is checked against its manifest, and its locks against the index that uv is set up for on this
-    machine, and missing pools are created. Then the version appears in one step.
+    machine, and missing pools are created. Then its wheels, if it has them, come into the wheelhouse, and the version
+    appears in one step.
 
     Parameters
     ----------
@@ -83,6 +91,14 @@ def deploy(
         The folder from which Airflow reads DAG files.
     airflow : bool, optional
         Whether to create missing pools in the Airflow on this machine. By default: if Airflow is installed.
+    require_signature : path, optional
+        A file of allowed signers, one of whom must have signed the release. The site's (``DKIST_REQUIRED_SIGNERS``) is
+        asked in any case.
+    revoked_keys : path, optional
+        A file of keys that count no longer; by default the site's (``DKIST_REVOKED_KEYS``).
+    wheelhouse : path, optional
+        Where workers find wheels: a folder for this dags folder alone. By default the one that ``DKIST_WHEELHOUSE``
+        names, then ``.<name of the dags folder>.dkist-wheels`` beside it.
 
     Returns
     -------
@@ -91,14 +107,19 @@ def deploy(
 
     Raises
     ------
+    SignatureError
+        A signature is required, and there is none or it does not count.
     BuildError
         The archive is damaged; the index cannot give what a lock names; the version, or one of its DAG ids, is there
         already with other bytes; the dags folder is a file system of its own; or Airflow does not answer. The dags
         folder is as it was.
     """
     _LOGGER.info("checking %s", archive)
-    release = release_from_archive(Path(archive))
-    dags = _resolved(dags_folder)
+    signers = required_signers(require_signature, revoked_keys)
+    release = signed_release(Path(archive), signers)
+    _warn_of_another_platform(release)
+    dags = dags_folder_at(dags_folder)
+    shared = Wheelhouse(dags, wheelhouse)
     target = dags / release.manifest.release.folder_name
     asks_airflow = is_airflow_installed() if airflow is None else airflow
     is_there = _is_there(target, release)
@@ -107,23 +128,34 @@ def deploy(
         check_supply(release)
     pools = release.pools
     created = create_missing_pools(pools) if pools and asks_airflow else ()
-    with _exclusive(dags) as staging:
+    with exclusive(dags) as staging:
+        if release.manifest.wheels:
+            shared.add(release, archived_wheels(Path(archive)))
         # Look again: another deploy may have been at work.
         if not _is_there(target, release):
             _check_dag_ids(dags, release)
             with staged_folder(staging, target.name, release.files) as staged:
+                _make_readable(staged)
                 flush_folder(staged)
                 staged.rename(target)
             flush(dags)
         else:
             is_there = True
+            if signers and release.signature is not None:
+                _replace_signature(staging, target, release.signature)
+        shared.keep_only(_lock_digests(dags))
     return Deployed(target, not is_there, created, () if asks_airflow else tuple(pools))
 
 
 def undeploy(
-    name: str, dags_folder: str | os.PathLike[str], *, force: bool = False, airflow: bool | None = None
+    name: str,
+    dags_folder: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    airflow: bool | None = None,
+    wheelhouse: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Remove a version from the dags folder, in one step.
+    """Remove a version from the dags folder, in one step, and then the wheels that no deployed version needs.
 
     Parameters
     ----------
@@ -135,6 +167,8 @@ def undeploy(
         Do not ask Airflow whether runs are active.
     airflow : bool, optional
         Whether there is an Airflow on this machine to ask. By default: if it is installed.
+    wheelhouse : path, optional
+        Where workers find wheels, as for `deploy`.
 
     Returns
     -------
@@ -144,36 +178,68 @@ def undeploy(
     Raises
     ------
     BuildError
-        There is no such version; or, without ``force``, one of its runs is active or there is no Airflow to ask.
+        There is no such version; it may not be moved by this user; or, without ``force``, one of its runs is active or
+        there is no Airflow to ask. The version is as it was.
     """
-    dags = _resolved(dags_folder)
+    dags = dags_folder_at(dags_folder)
+    shared = Wheelhouse(dags, wheelhouse)
     target = dags / name
     if not is_plain_name(name) or not (target / MANIFEST_NAME).is_file() or target.is_symlink():
         raise BuildError(f"{name!r} is not a version deployed in {dags}; 'dkist-build list' shows those that are")
     if not force:
         _check_inactive(target, asks_airflow=is_airflow_installed() if airflow is None else airflow)
-    with _exclusive(dags) as staging:
-        target.rename(staging / name)
+    with exclusive(dags) as staging:
+        removed = staging / f"{name}.{secrets.token_hex(8)}"
+        try:
+            target.rename(removed)
+        except OSError as error:
+            raise BuildError(
+                f"{target} cannot be removed: {error.strerror}; undeploy it as its owner, {owner(target)}"
+            ) from error
         flush(dags)
-        shutil.rmtree(staging / name)
+        remove_or_name(removed)
+        shared.keep_only(_lock_digests(dags))
     return target
 
 
-def deployed_versions(dags_folder: str | os.PathLike[str]) -> tuple[DeployedVersion, ...]:
-    """Return the versions in a dags folder, sorted by name; folders that are not release folders are skipped."""
+def deployed_versions(
+    dags_folder: str | os.PathLike[str], *, wheelhouse: str | os.PathLike[str] | None = None
+) -> tuple[DeployedVersion, ...]:
+    """Return the versions in a dags folder, sorted by name; folders that are not release folders are skipped.
+
+    Parameters
+    ----------
+    dags_folder : path
+        The folder from which Airflow reads DAG files.
+    wheelhouse : path, optional
+        Where workers find wheels, as for `deploy`.
+    """
+    dags = dags_folder_at(dags_folder)
+    shared = Wheelhouse(dags, wheelhouse)
     versions = []
-    for manifest in sorted(_resolved(dags_folder).glob(f"*/{MANIFEST_NAME}")):
+    for manifest in sorted(dags.glob(f"*/{MANIFEST_NAME}")):
         with suppress(FileNotFoundError):  # it is undeployed at this moment
-            versions.append(_deployed_version(manifest.parent))
+            versions.append(_deployed_version(manifest.parent, shared))
     return tuple(versions)
 
 
-def _deployed_version(folder: Path) -> DeployedVersion:
+def _lock_digests(dags: Path) -> set[str]:
+    """Return the digest of every text file of the deployed versions, among them all locks.
+
+    The files are read rather than the manifests: a version that is damaged, or that a newer version of this
+    distribution deployed, keeps its wheels.
+    """
+    return {file_digest(path) for path in dags.glob("*/*.txt") if path.is_file()}
+
+
+def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
     dag_ids: tuple[str, ...] = ()
-    damage, is_newer = None, False
+    damage, is_newer, needs_network = None, False, True
     try:
-        dag_ids = _manifest(folder).dag_ids
+        manifest = manifest_of(folder)
+        dag_ids = manifest.dag_ids
         release_from_folder(folder)
+        needs_network = not (manifest.locks and all(shared.has(manifest.files[lock]) for lock in manifest.locks))
     except BuildError as error:
         damage, is_newer = str(error), isinstance(error, NewerManifestError)
     files = [path for path in folder.iterdir() if path.is_file()]
@@ -183,23 +249,9 @@ def _deployed_version(folder: Path) -> DeployedVersion:
         deployed_at=(folder / MANIFEST_NAME).stat().st_mtime,  # Airflow's __pycache__ changes that of the folder
         size_bytes=sum(path.stat().st_size for path in files),
         damage=damage,
+        needs_network=needs_network,
         is_newer=is_newer,
     )
-
-
-def _manifest(folder: Path) -> Manifest:
-    """Return the manifest of a deployed version; BuildError if it cannot be read."""
-    try:
-        return Manifest.from_json((folder / MANIFEST_NAME).read_bytes())
-    except (IsADirectoryError, PermissionError) as error:
-        raise BuildError(f"{folder / MANIFEST_NAME} cannot be read: {error.strerror}") from error
-
-
-def _resolved(dags_folder: str | os.PathLike[str]) -> Path:
-    dags = Path(dags_folder).resolve()
-    if not dags.is_dir():
-        raise BuildError(f"there is no dags folder {dags}; create it, or name the one that Airflow reads")
-    return dags
 
 
 def _is_there(target: Path, release: Release) -> bool:
@@ -207,7 +259,7 @@ def _is_there(target: Path, release: Release) -> bool:
     if not os.path.lexists(target):
         return False
     try:
-        if release_from_folder(target).files == release.files:
+        if release_from_folder(target).signed_files == release.signed_files:
             return True
     except BuildError as error:
         raise BuildError(f"{target} is there and damaged ({error}); undeploy it first") from error
@@ -230,59 +282,45 @@ def _check_dag_ids(dags: Path, release: Release) -> None:
             raise BuildError(f"DAG id {min(shared)!r} is deployed already, in {version.name}; rename the workflow")
 
 
+def _warn_of_another_platform(release: Release) -> None:
+    """Warn of locks that were made on another platform, without a word of that of the workers."""
+    made_on = release.manifest.provenance.locked_on
+    if made_on is not None and made_on != this_platform():
+        _LOGGER.warning(
+            "%s was locked on %s without --python-platform, and this machine is %s; such workers may lack wheels",
+            release.manifest.release.folder_name,
+            made_on,
+            this_platform(),
+        )
+
+
+def _make_readable(folder: Path) -> None:
+    """Let everybody read a folder and its files, whatever the umask is: Airflow may run as another user."""
+    for path in (*folder.iterdir(), folder):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+
+
+def _replace_signature(staging: Path, target: Path, signature: bytes) -> None:
+    """Put a newer signature of the same files in the place of the one that is deployed."""
+    deployed = target / SIGNATURE_NAME
+    if deployed.is_file() and deployed.read_bytes() == signature:
+        return
+    with staged_folder(staging, target.name, {SIGNATURE_NAME: signature}) as staged:
+        _make_readable(staged)
+        flush_folder(staged)
+        (staged / SIGNATURE_NAME).rename(deployed)
+    flush(target)
+
+
 def _check_inactive(target: Path, *, asks_airflow: bool) -> None:
     if not asks_airflow:
         raise BuildError(
             f"{target.name}: there is no Airflow on this machine to ask whether its runs have ended; "
             "use --force if they have"
         )
-    dag_ids = _manifest(target).dag_ids
+    dag_ids = manifest_of(target).dag_ids
     runs = active_runs(dag_ids)
     if runs:
         named = ", ".join(f"{dag_id} {run_id} ({state})" for dag_id, run_id, state in runs[:3])
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         raise BuildError(f"{target.name} has active runs: {named}{more}; wait for them, or use --force")
-
-
-@contextmanager
-def _exclusive(dags: Path) -> Iterator[Path]:
-    """Keep other deploys out and yield an empty folder on the file system of the dags folder.
-
-    It lies beside the dags folder, because Airflow reads hidden folders inside it. It stays, because it holds the lock.
-    What a killed deploy left in it is removed.
-    """
-    if dags.parent.stat().st_dev != dags.stat().st_dev:
-        raise BuildError(
-            f"{dags} is on another file system than its parent folder, so a version could not appear in it in one "
-            "step; let Airflow read a folder inside that file system"
-        )
-    staging = dags.with_name(f".{dags.name}.dkist-deploy")
-    try:
-        staging.mkdir(exist_ok=True)
-        lock = (staging / "lock").open("a")
-    except OSError as error:
-        raise BuildError(f"{staging}, where versions are unpacked, cannot be created: {error.strerror}") from error
-    with lock:
-        _lock(lock.fileno(), dags)
-        for leftover in staging.iterdir():
-            if leftover.name != "lock":
-                shutil.rmtree(leftover)
-        yield staging
-
-
-def _lock(handle: int, dags: Path) -> None:
-    """Take a lock that ends with this process; BuildError if another deploy keeps it."""
-    deadline = time.monotonic() + _WAIT_SECONDS
-    is_said = False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise BuildError(f"another deploy to {dags} has not ended within {_WAIT_SECONDS} s") from None
-            if not is_said:
-                _LOGGER.info("waiting for another deploy to %s", dags)
-                is_said = True
-            time.sleep(0.1)
-        else:
-            return

@@ -17,6 +17,8 @@ _LOGGER = logging.getLogger(__name__)
 def check_supply(release: Release) -> None:
     """Fetch everything that a release locks, verify every hash, and throw it away.
 
+    A release with its wheels needs nothing.
+
     The index is the one that uv is set up for on this machine. The files themselves must be fetched: an index may serve
     files that do not have the hashes it states. What was fetched stays in uv's cache, where environments are made from
     it. A release without locks is only resolved.
@@ -32,6 +34,8 @@ def check_supply(release: Release) -> None:
         The index cannot give all of it; uv's own message for each lock.
     """
     manifest = release.manifest
+    if manifest.wheels:  # all of them, as the check of the release proved
+        return
     faults = []
     for name in manifest.locks:
         _LOGGER.info("fetching what %s locks", name)

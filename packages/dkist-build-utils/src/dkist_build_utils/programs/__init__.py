@@ -1,9 +1,12 @@
-"""Other programs that this distribution runs: uv, a Python interpreter, the Airflow on this machine."""
+"""Other programs that this distribution runs: uv, pip, git, ssh-keygen, a Python interpreter, the local Airflow."""
 
 from __future__ import annotations
 
 from dkist_build_utils.programs.airflow import active_runs, create_missing_pools, is_airflow_installed, load_errors
+from dkist_build_utils.programs.git import GitError, run_git
 from dkist_build_utils.programs.interpreter import run_program
+from dkist_build_utils.programs.pip import download_wheels
+from dkist_build_utils.programs.ssh_keygen import own_words, run_ssh_keygen
 from dkist_build_utils.programs.uv import (
     clean_environment,
     find_links_options,
@@ -13,14 +16,19 @@ from dkist_build_utils.programs.uv import (
 )
 
 __all__ = [
+    "GitError",
     "active_runs",
     "clean_environment",
     "create_missing_pools",
+    "download_wheels",
     "find_links_options",
     "has_interpreter",
     "is_airflow_installed",
     "load_errors",
     "locked_environment",
+    "own_words",
+    "run_git",
     "run_program",
+    "run_ssh_keygen",
     "run_uv",
 ]

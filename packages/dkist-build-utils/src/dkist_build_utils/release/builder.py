@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -12,13 +11,20 @@ from typing import TYPE_CHECKING
 
 from dkist_airflow_node import Lock, render_dag_file
 from dkist_build_utils.checks import checked_workflows
-from dkist_build_utils.errors import BuildError, Fault, FaultsError, MissingWheelError, UvError
+from dkist_build_utils.errors import BuildError
+from dkist_build_utils.release.environment import Environments, proven_environments
 from dkist_build_utils.release.folder import read_folder, replace_folder
-from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity
-from dkist_build_utils.release.lock import digest, resolved_lock, stale_reason
+from dkist_build_utils.release.identity import ReleaseIdentity
+from dkist_build_utils.release.lock import digest
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
+from dkist_build_utils.release.notebook import write_notebooks
 from dkist_build_utils.release.pools import POOLS_NAME, render_pools
-from dkist_build_utils.release.proof import proof_faults
+from dkist_build_utils.release.provenance import Provenance
+from dkist_build_utils.release.sbom import SBOM_NAME
+from dkist_build_utils.release.signature import SIGNATURE_NAME
+from dkist_build_utils.release.source import source_of, stated_time
+from dkist_build_utils.release.wheel_folder import file_digest, wheel_paths
+from dkist_build_utils.release.wheelhouse import gathered_wheels
 from dkist_build_utils.release.workflow_row import WorkflowRow
 from dkist_workflow import build_version
 
@@ -53,6 +59,8 @@ def export(
     python_platform: str | None = None,
     upgrade_locks: bool = False,
     lock: bool = True,
+    wheelhouse: bool = False,
+    notebook: bool = False,
 ) -> Path:
     """Write the release folder of a package's workflows.
 
@@ -81,6 +89,12 @@ def export(
     lock : bool, optional
         Whether to lock the environments. Without locks, a worker installs the released version and resolves its
         requirements when it builds the environment, without hashes.
+    wheelhouse : bool, optional
+        Whether the release holds every wheel that its locks name, so that workers need no index. Needs pip, the extra
+        ``wheelhouse`` of this distribution. Wheels that are there already are kept.
+    notebook : bool, optional
+        Whether to write a notebook of each workflow as well, ``<dag_id>.ipynb`` in ``export_path``. It is no part of
+        the release. Needs the extra ``notebook`` of this distribution.
 
     Returns
     -------
@@ -93,12 +107,15 @@ def export(
         The package has faults, a lock cannot be made or does not fit, or a task cannot be imported in an environment
         made from its lock.
     BuildError
-        Something that is not a release folder is in the way, or uv cannot be run.
+        Something that is not a release folder is in the way, uv cannot be run, or a wheel cannot be fetched.
     """
+    if wheelhouse and not lock:
+        raise BuildError("a release without locks names no wheels: use --wheelhouse or --no-lock, not both")
     folders = [Path(folder) for folder in find_links]
     for folder in folders:
         if not folder.is_dir():
             raise BuildError(f"--find-links {folder}: there is no such folder")
+    made_at = stated_time()
     _LOGGER.info("checking the workflows of %s", getattr(workflow_package, "__name__", workflow_package))
     with build_version(version):
         workflows = checked_workflows(workflow_package)
@@ -111,18 +128,36 @@ def export(
     if lock:
         if previous.manifest is not None and previous.manifest.locks and not upgrade_locks:
             release = _same_workers(release, previous.manifest.release, python, target)
-        locks = _locks(release, workflows, folders, {} if upgrade_locks else previous.files)
+        kept = {} if upgrade_locks else previous.files
+        known = Provenance() if previous.manifest is None or upgrade_locks else previous.manifest.provenance
+        environments = proven_environments(release, workflows, folders, kept, known)
     else:
-        locks = {}
+        environments = Environments()
         _LOGGER.warning(
             "no locks: workers will install whatever the requirements of %s %s resolve to on that day, without hashes",
             release.distribution,
             release.version,
         )
-    files = _release_files(release, workflows, locks)
-    if files != previous.files:
-        replace_folder(target, files)
+    made = [Path(export_path), target, target.with_name(f"{target.name}.tar.gz"), *folders]
+    provenance = Provenance(
+        source=source_of(getattr(workflow_package, "__name__", str(workflow_package)), release.distribution, made),
+        made_at=made_at,
+        locked_on=environments.locked_on,
+        origins=environments.origins,
+    )
+    with gathered_wheels(release, environments.locks.values() if wheelhouse else (), folders, target) as wheels:
+        _write(target, _release_files(release, workflows, environments, provenance, wheels), previous, wheels)
+    if notebook:
+        write_notebooks(workflows, Path(export_path))
     return target
+
+
+def _write(target: Path, files: Mapping[str, bytes], previous: _Previous, wheels: Mapping[str, Path]) -> None:
+    """Replace the release folder, unless it is the same already."""
+    kept = {name: content for name, content in previous.files.items() if name != SIGNATURE_NAME}
+    has_wheels = (wheel_paths(target) or {}).keys() == wheels.keys()
+    if files != kept or not has_wheels:  # a signature of the same bytes stays
+        replace_folder(target, files, wheels)
 
 
 def _check_version(workflows: Sequence[Workflow], version: str | None) -> None:
@@ -160,52 +195,22 @@ def _same_workers(
     return found
 
 
-def _locks(
-    release: ReleaseIdentity, workflows: Sequence[Workflow], find_links: Sequence[Path], kept: Mapping[str, bytes]
-) -> dict[LockRequest, bytes]:
-    """Return the lock for each set of extras, each proven; FaultsError with all that cannot be made."""
-    tasks: dict[tuple[str, ...], dict[str, tuple[str, str]]] = defaultdict(dict)
-    for workflow in workflows:
-        for node in workflow.nodes:
-            tasks[node.pip_extras].setdefault(node.entry_point, (workflow.dag_id, node.name))
-    locks: dict[LockRequest, bytes] = {}
-    faults: list[Fault] = []
-    for extras, users in sorted(tasks.items()):
-        request = LockRequest(release, extras)
-        content = kept.get(request.file_name)
-        is_kept = content is not None
-        try:
-            if content is None:
-                _LOGGER.info("resolving %s for Python %s", request.file_name, release.python)
-                content = resolved_lock(request, find_links)
-            reason = stale_reason(content, request, find_links)
-            if reason is None:
-                faults += proof_faults(request, content, users, find_links, is_kept=is_kept)
-                locks[request] = content
-            else:
-                hint = "; resolve again with --upgrade-locks" if is_kept else ""
-                faults.append(Fault(request.file_name, None, f"it is not a lock for this release: {reason}{hint}"))
-        except MissingWheelError as error:
-            faults.append(Fault(release.folder_name, None, str(error)))
-            break  # no other set of extras can be resolved either
-        except UvError as error:
-            hint = "\nif the wheels have changed, resolve again with --upgrade-locks" if is_kept else ""
-            names = ", ".join(sorted({dag_id for dag_id, _ in users.values()}))
-            faults.append(Fault(names, None, f"{request.name} {release.version}: {error}{hint}"))
-    if faults:
-        raise FaultsError(f"the environments of {release.distribution!r}", faults)
-    return locks
-
-
 def _release_files(
-    release: ReleaseIdentity, workflows: Sequence[Workflow], locks: Mapping[LockRequest, bytes]
+    release: ReleaseIdentity,
+    workflows: Sequence[Workflow],
+    environments: Environments,
+    provenance: Provenance,
+    wheels: Mapping[str, Path],
 ) -> dict[str, bytes]:
-    """Return every file of the release folder."""
+    """Return every file of the release folder but the wheels."""
+    locks = environments.locks
     files = {request.file_name: content for request, content in locks.items()}
     references = {request.extras: Lock(request.file_name, digest(content)) for request, content in locks.items()}
     for workflow in workflows:
         files[f"{workflow.dag_id}.py"] = render_dag_file(workflow, locks=references or None, python=release.python)
     files[POOLS_NAME] = render_pools(workflows)
+    if environments.sbom is not None:
+        files[SBOM_NAME] = environments.sbom
     names = {request.extras: request.file_name for request in locks}
     manifest = Manifest(
         release=release,
@@ -213,6 +218,8 @@ def _release_files(
         locks={request.file_name: request.extras for request in locks},
         workflows=tuple(WorkflowRow.of(workflow, names) for workflow in workflows),
         made_with={maker: version_of(maker) for maker in _MAKERS},
+        wheels={name: file_digest(path) for name, path in wheels.items()},
+        provenance=provenance,
     )
     files[MANIFEST_NAME] = manifest.to_json()
     return files

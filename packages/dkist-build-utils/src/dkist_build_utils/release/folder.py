@@ -9,9 +9,11 @@ import secrets
 import shutil
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO
 
 from dkist_build_utils.errors import BuildError
+from dkist_build_utils.release.wheel_folder import WHEELS_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _SUFFIX = ".partial"
+NO_WHEELS: Mapping[str, Path] = MappingProxyType({})
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    """Return the files of a flat folder by name, without Python's ``__pycache__``.
+    """Return the files of a folder by name, without Python's ``__pycache__`` and the folder of wheels.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     files = {}
     try:
         for path in sorted(folder.iterdir()):
-            if path.name == "__pycache__":
+            if path.name == "__pycache__" or (path.name == WHEELS_FOLDER and path.is_dir()):
                 continue
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise BuildError(f"{folder}: {path.name!r} is not a regular file; a release holds no others")
@@ -48,15 +51,15 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
-    """Replace a folder by one that holds exactly these files.
+def replace_folder(target: Path, files: Mapping[str, bytes], wheels: Mapping[str, Path] = NO_WHEELS) -> None:
+    """Replace a folder by one that holds exactly these files, and copies of these wheels in their folder.
 
     A reader sees the old folder or the new one. Every local file system of Linux can exchange two folders in one step;
     on others, NFS for example, there is a moment between two renames without either. If the writing is interrupted,
     the old folder stays.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with staged_folder(target.parent, target.name, files) as staged:
+    with staged_folder(target.parent, target.name, files, wheels) as staged:
         if not target.exists():
             staged.rename(target)
         elif not _exchange(staged, target):
@@ -72,17 +75,29 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
 
 def replace_file(target: Path, content: bytes) -> None:
     """Replace a file by these bytes: a reader sees the old file or the whole new one."""
+    with replaced_file(target) as file:
+        file.write(content)
+
+
+@contextmanager
+def replaced_file(target: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write, which replaces another at the end: a reader sees the old file or the whole new one."""
     partial = target.with_name(f".{secrets.token_hex(8)}{_SUFFIX}")
     try:
-        partial.write_bytes(content)
+        with partial.open("xb") as file:
+            yield file
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def staged_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> Iterator[Path]:
+def staged_folder(
+    parent: Path, name: str, files: Mapping[str, bytes], wheels: Mapping[str, Path] = NO_WHEELS
+) -> Iterator[Path]:
     """Write files to a hidden folder in ``parent`` and yield it for renaming; remove it after if it is still there.
+
+    Wheels are copied into their folder in it.
 
     Folders that killed processes left are removed first.
     """
@@ -96,6 +111,10 @@ def staged_folder(parent: Path, name: str, files: Mapping[str, bytes]) -> Iterat
         for file_name, content in files.items():
             with (staged / file_name).open("xb") as file:
                 file.write(content)
+        if wheels:
+            (staged / WHEELS_FOLDER).mkdir()
+        for file_name, path in wheels.items():
+            shutil.copyfile(path, staged / WHEELS_FOLDER / file_name)
         yield staged
     finally:
         os.close(handle)

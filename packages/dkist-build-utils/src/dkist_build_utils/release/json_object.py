@@ -7,7 +7,7 @@ from typing import Any
 
 from dkist_build_utils.errors import BuildError
 
-_WORD = re.compile(r"\w[\w.:+-]*")
+_WORD = re.compile(r"\w[\w.:+-]{0,499}")
 
 
 class JsonObject:
@@ -69,10 +69,40 @@ class JsonObject:
         members = JsonObject(self._pop(name), f"{self._place}: {name!r}")
         return {key: members.text(key) for key in list(members.others)}
 
+    def optional_texts(self, name: str) -> dict[str, str]:
+        """Return an object of texts; an empty one if the member is missing."""
+        return self.texts(name) if name in self._left else {}
+
     def word_lists(self, name: str) -> dict[str, tuple[str, ...]]:
         """Return an object of lists of names."""
         members = JsonObject(self._pop(name), f"{self._place}: {name!r}")
         return {key: members.words(key) for key in list(members.others)}
+
+    def optional_text(self, name: str) -> str | None:
+        """Return a text, or None if there is none."""
+        return self.text(name) if name in self._left else None
+
+    def optional_object(self, name: str) -> JsonObject | None:
+        """Return an object, or None if there is none."""
+        return JsonObject(self._left.pop(name), f"{self._place}: {name!r}") if name in self._left else None
+
+    def optional_text_lists(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Return an object of lists of texts, empty if there is none."""
+        members = self.optional_object(name)
+        if members is None:
+            return {}
+        found = {key: members.items(key) for key in list(members.others)}
+        for key, values in found.items():
+            if not all(isinstance(value, str) for value in values):
+                raise self._error(name, {key: values}, "is not a list of texts")
+        return {key: tuple(values) for key, values in found.items()}
+
+    def flag(self, name: str) -> bool:
+        """Return true or false."""
+        value = self._pop(name)
+        if not isinstance(value, bool):
+            raise self._error(name, value, "is neither true nor false")
+        return value
 
     def _pop(self, name: str) -> Any:
         if name not in self._left:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dkist_build_utils.errors import BuildError, NewerManifestError
 from dkist_build_utils.release.identity import ReleaseIdentity
 from dkist_build_utils.release.json_object import JsonObject
+from dkist_build_utils.release.provenance import Provenance
 from dkist_build_utils.release.workflow_row import WorkflowRow
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Manifest:
     """A row for each workflow."""
     made_with: Mapping[str, str]
     """The versions of the distributions that made the files."""
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of each wheel of the release by file name; empty if workers fetch them from an index."""
+    provenance: Provenance = field(default_factory=Provenance)
+    """Where the release came from."""
     others: Mapping[str, Any] = field(default_factory=dict)
     """Members that this version does not know."""
 
@@ -76,14 +81,22 @@ class Manifest:
             locks=members.word_lists("locks"),
             workflows=tuple(WorkflowRow.from_json(row, MANIFEST_NAME) for row in members.items("workflows")),
             made_with=members.texts("made_with"),
+            wheels=members.optional_texts("wheels"),
+            provenance=Provenance.from_members(members),
             others=members.others,
         )
 
     def to_json(self) -> bytes:
         """Return the bytes of ``manifest.json``."""
-        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in {"release", "others"}}
+        own = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in {"release", "provenance", "others"}
+        }
         own["workflows"] = [workflow.to_json() for workflow in self.workflows]
-        content = {**self.others, "schema": SCHEMA, **asdict(self.release), **own}
+        if not self.wheels:
+            del own["wheels"]
+        content = {**self.others, "schema": SCHEMA, **asdict(self.release), **self.provenance.to_json(), **own}
         return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 

@@ -5,32 +5,45 @@ from __future__ import annotations
 import logging
 import platform
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.checks import TASK_REQUIREMENT, import_faults
 from dkist_build_utils.errors import Fault, UvError, counted
 from dkist_build_utils.programs import clean_environment, has_interpreter, locked_environment, run_uv
+from dkist_build_utils.release.sbom import licences_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity
+    from dkist_build_utils.release.sbom import Licences
 
 _LOGGER = logging.getLogger(__name__)
 
 
-def proof_faults(
+@dataclass(frozen=True)
+class Proof:
+    """What an environment showed that was made from a lock alone."""
+
+    faults: tuple[Fault, ...]
+    """The tasks that cannot be imported in it, or what the lock lacks."""
+    licences: Licences | None
+    """The licences of what it holds; None if this machine cannot make it."""
+
+
+def proof_of(
     request: LockRequest,
     lock: bytes,
     tasks: Mapping[str, tuple[str, str]],
     find_links: Sequence[Path],
     *,
     is_kept: bool,
-) -> Iterator[Fault]:
-    """Yield the tasks that cannot be imported in an environment made from a lock alone.
+) -> Proof:
+    """Import every task in an environment made from a lock alone, and see what is in it.
 
-    Where this machine cannot run the workers' Python, a warning says so and nothing is yielded.
+    Where this machine cannot run the workers' Python, a warning says so and nothing is proven.
 
     Parameters
     ----------
@@ -52,18 +65,20 @@ def proof_faults(
             request.release.python,
             request.release.python_platform or platform.machine(),
         )
-        return
+        return Proof((), None)
     _LOGGER.info("importing %s in an environment made from %s", counted(len(tasks), "task"), request.file_name)
     with locked_environment(lock, request.release.python, find_links) as interpreter:
         if is_kept and (lack := _lack(interpreter, request)) is not None:
-            yield Fault(request.file_name, None, f"the lock that is there lacks something; --upgrade-locks: {lack}")
-            return
+            problem = f"the lock that is there lacks something; --upgrade-locks: {lack}"
+            return Proof((Fault(request.file_name, None, problem),), None)
         problems = import_faults(
             interpreter, tasks, distribution=request.release.distribution, environment=clean_environment()
         )
-    for entry_point, problem in problems.items():
-        dag_id, task = tasks[entry_point]
-        yield Fault(dag_id, task, f"in an environment made from {request.file_name}, {problem}")
+        (site_packages,) = interpreter.parents[1].glob("lib/python*/site-packages")
+        licences = licences_in(site_packages)
+    place = f"in an environment made from {request.file_name}"
+    faults = (Fault(*tasks[entry_point], f"{place}, {problem}") for entry_point, problem in problems.items())
+    return Proof(tuple(faults), licences)
 
 
 def _lack(interpreter: Path, request: LockRequest) -> str | None:

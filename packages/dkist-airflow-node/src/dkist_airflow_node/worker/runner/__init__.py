@@ -16,6 +16,9 @@ nothing. ::
 
 Variables of the DAG: ``DKIST_TASK`` (MODULE:CLASS), ``DKIST_PYTHON`` (X.Y), ``DKIST_LOCK`` with ``DKIST_LOCK_SHA256``,
 or ``DKIST_REQUIREMENT``. Of the worker: ``DKIST_ENVIRONMENT_STORE``, ``DKIST_TASK_VARIABLES``, and uv's settings.
+``DKIST_WHEELHOUSE`` is the folder where releases with their wheels were deployed to; without it, the folder
+``.<name>.dkist-wheels`` beside the dags folder. Where it has a folder ``<DKIST_LOCK_SHA256>``, or the lock has a folder
+``wheels`` beside it, the environment is built from these wheels alone, without a network.
 
 Standard output: the log, UTF-8, in lines of at most 64 KiB. A line that starts with RS (0x1e) is a JSON record with
 ``level``, ``logger``, ``message``, ``time``; those of this program have the logger ``dkist.runner``, and a ``group``

@@ -77,6 +77,13 @@ class Build:
             requirements = f"{self.path}/requirements.txt"
             with open(requirements, "wb") as file:  # what was verified, not what the lock is by now
                 file.write(self.environment.requirements)
+            wheels = self.wheels()
+            if wheels:
+                self.supervisor.output.say(f"installing the wheels in {wheels}, without a network")
+                into += ["--no-config", "--offline", "--no-index", "--find-links", wheels]
+                variables = {  # no setting of an index
+                    name: value for name, value in variables.items() if name[:3] != "UV_" or name == "UV_CACHE_DIR"
+                }
             self.step(["uv", "pip", "sync", *into, "--require-hashes", requirements], variables)
         else:
             self.step(
@@ -87,6 +94,17 @@ class Build:
         with open(f"{self.path}/.finished", "wb") as file:
             file.write(library + b"\n" + self.origin.encode("utf-8", "surrogateescape") + b"\n")
         os.rename(f"{self.path}/.finished", f"{self.path}/{MARKER}")
+
+    def wheels(self) -> str:
+        """Return the folder that has every wheel of the lock, or nothing: it was put there as a whole."""
+        environ = self.environment.environ
+        release = os.path.dirname(os.path.realpath(self.environment.lock))
+        dags, name = os.path.split(os.path.dirname(release))
+        beside = environ.get("DKIST_WHEELHOUSE") or f"{dags}/.{name}.dkist-wheels"
+        for folder in (f"{beside}/{environ['DKIST_LOCK_SHA256']}", f"{release}/wheels"):
+            if os.path.isdir(folder):
+                return folder
+        return ""
 
     def step(self, command: list[str], variables: Mapping[str, str], *, is_shown: bool = True) -> None:
         """Run one program of the build in a folder without settings of a project."""
