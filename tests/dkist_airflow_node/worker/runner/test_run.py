@@ -73,6 +73,10 @@ def writes_outcome():
     Path(os.environ["DKIST_OUTCOME_FILE"]).write_text(os.environ["OUTCOME"])
     os._exit(int(os.environ["LEAVE_WITH"]))
 
+def puts_a_pipe_there():
+    os.mkfifo(os.environ["DKIST_OUTCOME_FILE"])
+    os._exit(0)
+
 def imports_what_is_missing():
     import nowhere
 
@@ -236,6 +240,7 @@ def test_exit_statuses(host: RunnerHost, status: int) -> None:
         ('{"result": "success", "peak_memory_bytes": 5, "later": [1, {}]}', 0, {"peak_memory_bytes": 5}, 0),
         ('{"result": "succ', 0, {"result": "failure"}, 1),
         ("[]", 0, {"result": "failure"}, 1),
+        ("[" * 100_000, 0, {"result": "failure"}, 1),
         ("", 0, {"result": "failure"}, 1),
     ],
 )
@@ -246,6 +251,11 @@ def test_success_is_the_launchers_own_word(
     ended = host.result_of("writes_outcome", OUTCOME=outcome, LEAVE_WITH=str(status))
     assert expected.items() <= ended.result.items()
     assert ended.status == exit_status
+
+
+def test_a_pipe_in_place_of_the_outcome_holds_nobody_up(host: RunnerHost) -> None:
+    """Nobody writes to it: a runner that waited there would not obey a stop, and stay for ever."""
+    assert host.result_of("puts_a_pipe_there").result["result"] == "failure"
 
 
 def test_a_task_that_closes_its_streams_succeeds(host: RunnerHost) -> None:

@@ -447,6 +447,17 @@ def test_the_next_attempt_ends_what_a_killed_runner_left(host: RunnerHost, *, is
             assert time.monotonic() - begin > 9
 
 
+def test_a_runner_that_proc_hides_is_not_taken_for_a_dead_one(host: RunnerHost) -> None:
+    """With hidepid=2, an ordinary user does not see his own runner: a second attempt waits for it all the same."""
+    hidden = changed("parent_and_start_of(takers[0])", "parent_and_start_of(2**22 + 1)")
+    with host.started("naps", attempt="a") as first:
+        pids_of(host)
+        with host.started("shows_signals", attempt="a", modules=hidden) as second:
+            second.read_message("waiting for the end of another attempt")
+            assert first.end().result["result"] == "success"
+            assert second.end().status == 0
+
+
 def test_attempts_that_wait_are_never_ended(host: RunnerHost) -> None:
     """A waiting runner has the lock's file open too, but does not hold the lock."""
     with host.started("deaf", attempt="a") as first:

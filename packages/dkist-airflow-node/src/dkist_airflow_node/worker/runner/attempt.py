@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .supervisor import Supervisor
 
+MAXIMUM_OUTCOME_CHARACTERS = 1_000_000
+"""More than a launcher writes."""
+
 
 class Attempt:
     """One attempt of a task: the only one of its key on this host, with a folder for its files."""
@@ -80,8 +83,10 @@ class Attempt:
     def outcome(self) -> dict[str, Any]:
         """Return what the launcher wrote; nothing where it did not come to that."""
         try:
-            with open(self.outcome_file, encoding="utf-8", errors="replace") as file:
-                outcome = parse_json(file.read())
-        except (OSError, ValueError):
+            # A task may have put anything there: a pipe that nobody writes to must not hold up a stop.
+            descriptor = os.open(self.outcome_file, os.O_RDONLY | os.O_NONBLOCK)
+            with open(descriptor, encoding="utf-8", errors="replace") as file:
+                outcome = parse_json(file.read(MAXIMUM_OUTCOME_CHARACTERS))
+        except (OSError, ValueError, RecursionError):
             return {}
         return outcome if isinstance(outcome, dict) else {}

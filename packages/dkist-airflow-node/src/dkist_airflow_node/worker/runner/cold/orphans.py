@@ -66,8 +66,19 @@ def is_of_the_dead(lock: int, pid: int, descriptor: str) -> bool:
     try:
         start = parent_and_start_of(takers[0])[1]
     except (FileNotFoundError, ProcessLookupError):
-        return True
+        return is_gone(takers[0])
     except OSError:
         return False
     # The number may be another process's by now.
     return len(text) > 1 and text[0] == b"%d" % takers[0] and text[1] != b"%d" % start
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process that /proc does not show is gone: it may hide a living one (hidepid=2)."""
+    if pid == 0:  # as a PID namespace numbers the dead
+        return True
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    return False
