@@ -61,7 +61,7 @@ MAXIMUM_LINE_BYTES = 65536
 """The runner writes no longer lines."""
 
 STOP_SECONDS = 50.0
-"""How long the runner may take to end a task: it kills after 10 s, then waits for the kernel. Airflow kills after 60."""
+"""How long the runner may take to end a task. It kills after 10 s, then waits for the kernel. Airflow waits 60."""
 
 LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 """The levels that Airflow knows: it drops a record of any other without a word."""
