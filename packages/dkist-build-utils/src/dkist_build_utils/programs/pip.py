@@ -71,7 +71,6 @@ def download_wheels(
                 *("download", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(target)),
                 *(*options, "--requirement", str(requirements)),
             ],
-            cwd=neutral,
             env=pip_variables(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
