@@ -68,9 +68,10 @@ def _introduction(workflow: Workflow) -> str:
 
 
 def _parameters(workflow: Workflow) -> str:
+    values = {parameter.name: parameter.default for parameter in workflow.parameters}
     return (
         "recipe_run_id = 1\n"
-        "parameters = {}\n"
+        f"parameters = {values!r}\n"
         f"workflow_name = {workflow.workflow_name!r}\n"
         f"workflow_version = {workflow.workflow_version!r}\n"
         "run = {\n"
@@ -92,4 +93,7 @@ def _heading(node: Node) -> Iterator[str]:
 
 def _call(node: Node) -> str:
     module, _, name = node.entry_point.partition(":")
-    return f"from {module} import {name}\n\nwith {name}(**run) as task:\n    task()"
+    imported = f"from {module} import {name}\n\n"
+    if node.name == name:
+        return f"{imported}with {name}(**run) as task:\n    task()"
+    return f"{imported}task = {name}(**run)\ntask.task_name = {node.name!r}\nwith task:\n    task()"
