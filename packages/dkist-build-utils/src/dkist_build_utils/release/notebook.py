@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     from dkist_workflow import Node, Workflow
 
 
-def write_notebooks(workflows: Iterable[Workflow], folder: Path) -> tuple[Path, ...]:
-    """Write ``<dag_id>.ipynb`` for each workflow into a folder and return the paths.
-
-    Raises
-    ------
-    BuildError
-        nbformat, the extra ``notebook`` of this distribution, is not installed.
-    """
+def check_nbformat() -> None:
+    """Raise BuildError if nbformat, the extra ``notebook`` of this distribution, is not installed."""
     if find_spec("nbformat") is None:
         raise BuildError("nbformat, which writes notebooks, is not installed; install 'dkist-build-utils[notebook]'")
+
+
+def write_notebooks(workflows: Iterable[Workflow], folder: Path) -> tuple[Path, ...]:
+    """Write ``<dag_id>.ipynb`` for each workflow into a folder and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for workflow in workflows:
