@@ -8,6 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from dkist_build_utils.local_run import RunSummary, TaskSummary
+from dkist_build_utils.testing import TaskRun
+from dkist_task import TaskBase
 from harness.packages import Package
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "test-an-instrument-package.md"
@@ -54,3 +59,20 @@ def test_the_documented_test_file_passes(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
+
+
+class Idle(TaskBase):
+    """Does nothing."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+def test_what_is_not_there_is_named_with_what_is() -> None:
+    """A test that asks for a span or a task by a wrong name learns the right ones."""
+    run = TaskRun(Idle(1, "small", "dev"), "success", None, (), {})
+    with pytest.raises(LookupError, match=r"the task made no span 'divide'; it made none$"):
+        run.span("divide")
+    summary = RunSummary("small", "dev", 1, Path("run"), 0.0, (TaskSummary("Idle", "success"),))
+    with pytest.raises(LookupError, match=r"workflow 'small' has no task 'idle'; it has Idle$"):
+        summary.task("idle")

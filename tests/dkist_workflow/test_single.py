@@ -42,6 +42,10 @@ def test_mistakes_are_named() -> None:
         smoke(Parse, Parse)
     with pytest.raises(WorkflowError, match=r"^workflow_for_each: task 'Parse' is not a subclass"):
         smoke("Parse")  # type: ignore[arg-type]
+    with pytest.raises(
+        WorkflowError, match=r"^workflow_for_each: tasks must be a list of task classes; write \[Parse\]"
+    ):
+        workflow_for_each(Parse, process_category="smoke", workflow_package="dkist_workflow")  # type: ignore[arg-type]
     with pytest.raises(WorkflowError, match=r"^workflow_for_each: pip_extras: .*Assemble.* is not among the tasks"):
         smoke(Parse, pip_extras={Assemble: ["quality"]})
     with pytest.raises(WorkflowError, match=r"^workflow 'smoke_Parse': tags must be a list of texts; write \['x'\]"):

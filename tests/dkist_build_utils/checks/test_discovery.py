@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import pytest
+
 from dkist_build_utils import validate_workflows
+from dkist_build_utils.checks import discover_workflows
 from tests.dkist_build_utils.conftest import WORKFLOW, Install, faults_of, instrument
 
 
@@ -86,3 +89,10 @@ def test_workflows_in_containers_and_variants_are_found(install: Install) -> Non
         "smoke_Calibrate_dev": (f"{module}.smoke[1]",),
         "smoke_Parse_dev": (f"{module}.smoke[0]", f"{module}.listed[0]"),
     }
+
+
+@pytest.mark.parametrize("name", ["./folder", "", "my-instrument", ".workflows"])
+def test_name_that_no_package_can_have(name: str) -> None:
+    """A path, for example, is called what it is: the import system's own words for it help nobody."""
+    (fault,) = discover_workflows(name).faults
+    assert str(fault).endswith("it is not the dotted name of a package, such as my_instrument.workflows")

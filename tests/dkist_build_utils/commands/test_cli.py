@@ -203,3 +203,22 @@ def test_timeline_of_nothing_is_an_error(command: Command, tmp_path: Path) -> No
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run.html").exists()
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "my-instrument_1.2.0"])
+def test_run_of_neither_package_nor_release(command: Command, name: str) -> None:
+    """What can be neither is called so in one line."""
+    done = command("run", name, "--recipe-run-id", "1")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: '{name}' is neither the dotted name of a package nor a release folder")
+
+
+def test_damage_is_told_with_the_version(command: Command, tmp_path: Path) -> None:
+    """Where several versions are damaged, each line says whose fault it tells."""
+    for name in ("first_1.0.0", "second_1.0.0"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text("[]")
+    done = command("list", "--dags-folder", tmp_path)
+    told = [line.partition(": ")[0] for line in done.stderr.splitlines()]
+    assert told == ["first_1.0.0", "second_1.0.0"]

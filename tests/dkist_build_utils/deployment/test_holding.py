@@ -85,3 +85,9 @@ def test_answer_comes_at_once_for_500_versions(dags: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(json.loads(done.stdout)["found"]) == 250
     assert taken < 1  # seconds of the processor, 0.33 when this was written: the machine may be shared
+
+
+def test_requirement_that_is_none(tmp_path: Path) -> None:
+    """What is wrong with it takes one line."""
+    with pytest.raises(BuildError, match=r"^'numpy<' is not a requirement such as 'numpy<2': [^\n]+$"):
+        holdings(tmp_path, "numpy<")

@@ -118,3 +118,10 @@ def test_one_command_at_a_time(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY), pytest.raises(JournalError, match=r"in use by another .* \(process \d+\)"):
         Journal(tmp_path, IDENTITY)
     Journal(tmp_path, IDENTITY).close()
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A folder that the command cannot write to is refused with the reason and the way out."""
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match=r"file/run cannot be written to: Not a directory; choose another --folder$"):
+        Journal(tmp_path / "file" / "run", IDENTITY)

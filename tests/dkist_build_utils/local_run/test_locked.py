@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from dkist_airflow_node.worker import runner_modules
-from dkist_build_utils import export
+from dkist_build_utils import BuildError, export
 from dkist_build_utils.local_run import LocalRun, Selection
 from dkist_build_utils.local_run.attempt import Fingerprint
 from dkist_build_utils.local_run.plan import LocalTask, LocalWorkflow
+from dkist_build_utils.local_run.released import workflow_of_release
 from dkist_task import TaskSettings
+from dkist_workflow import WorkflowError
 from harness.packages import Package
 from tests.dkist_build_utils.conftest import Install, instrument
 
@@ -124,6 +126,36 @@ def test_lock_that_is_not_the_release_s(lock: Path, tmp_path: Path) -> None:
     summary = LocalRun(local, 7, tmp_path / "run").execute(Selection.of(local.tasks))
     assert summary.task("Parse").state == "error"
     assert summary.task("Parse").tries == 1
+
+
+PARAMETERS = """
+from dkist_workflow import Parameter, Workflow
+from {package}.tasks import Parse
+
+main = Workflow("{package}", "main", __package__, parameters=[
+    Parameter("bins", int, 4, minimum=1, maximum=64),
+    Parameter("scale", float, 1),
+    Parameter("is_quick", bool, False),
+    Parameter("colours", str, "grey", choices=["grey", "heat"], description="Of the picture."),
+])
+main.add_node(task=Parse)
+"""
+
+
+def test_parameters_of_a_release(install: Install, tmp_path: Path) -> None:
+    """The tasks of a release get its parameters: the default or what is given, checked as it was declared."""
+    package = install(instrument(**{"workflows.main": PARAMETERS}))
+    folder = export(f"{package}.workflows", tmp_path, version="1.0.0", lock=False)
+    local = workflow_of_release(folder, parameters={"bins": "8"})
+    expected = {"bins": 8, "scale": 1.0, "is_quick": False, "colours": "grey"}
+    assert json.loads(local.variables["DKIST_PARAMETERS"]) == expected
+    assert [task.fingerprint.parameters for task in local.tasks] == [expected]
+    with pytest.raises(BuildError, match=r"has no parameter 'bin'; it has bins, scale, is_quick, colours$"):
+        workflow_of_release(folder, parameters={"bin": "8"})
+    with pytest.raises(WorkflowError, match=r"65 is above the maximum, 64"):
+        workflow_of_release(folder, parameters={"bins": "65"})
+    with pytest.raises(WorkflowError, match=r"'gray' is not one of 'grey', 'heat'"):
+        workflow_of_release(folder, parameters={"colours": "gray"})
 
 
 def test_exported_release(lock: Path, install: Install, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_running_tasks_have_a_live_line(local: Local) -> None:
     terminal = Terminal(local, "--jobs", "2")
     terminal.read_until(r"Left +\d+\.\d s .*frame 1 of 9")
     terminal.read_until(r"Right +\d+\.\d s  reading \u6f22+")
-    terminal.read_until(r"1 of 4 done, 2 running")
+    terminal.read_until(r"1 of 4 ended, 2 running")
     seconds = len(terminal.text)
     terminal.read_until(r"Left +[1-9]\.\d s ")
     (local.folder / "go").touch()
@@ -134,6 +134,6 @@ def test_more_tasks_than_rows(local: Local) -> None:
     )
     local.write(classes, flow=flow)
     terminal = Terminal(local, "--jobs", "30")
-    terminal.read_until(r"and 10 more\r\n.*0 of 30 done, 30 running", seconds=60)
+    terminal.read_until(r"and 10 more\r\n.*0 of 30 ended, 30 running", seconds=60)
     (local.folder / "go").touch()
     assert terminal.end() == 0

@@ -130,3 +130,14 @@ def test_python_is_two_numbers(install: Install, tmp_path: Path) -> None:
     """Workers look for an interpreter X.Y: more is refused before it gets into a DAG."""
     with pytest.raises(BuildError, match=r"written as X\.Y, for example 3\.11, not '3\.11\.7'"):
         export(f"{install(instrument())}.workflows", tmp_path, version="1.0.0", lock=False, python="3.11.7")
+
+
+@pytest.mark.parametrize(("option", "program"), [("wheelhouse", "programs.pip"), ("notebook", "release.notebook")])
+def test_extra_that_is_missing_is_told_first(
+    option: str, program: str, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is made that would lack what was asked for."""
+    monkeypatch.setattr(f"dkist_build_utils.{program}.find_spec", lambda _: None)
+    with pytest.raises(BuildError, match=rf"install 'dkist-build-utils\[{option}\]'$"):
+        export(f"{install(instrument())}.workflows", tmp_path / "out", **{option: True})  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dkist_build_utils import BuildError
 from dkist_build_utils.release import folder as folder_module
-from dkist_build_utils.release.folder import replace_folder, staged_folder
+from dkist_build_utils.release.folder import replace_file, replace_folder, staged_folder
 
 PROGRAM = """
 import sys
@@ -89,3 +90,9 @@ def test_writer_that_lives_keeps_its_folder(tmp_path: Path) -> None:
         replace_folder(tmp_path / "release", {"a": b"2"})
         assert (staged / "a").read_bytes() == b"1"
     assert not staged.exists()
+
+
+def test_file_in_a_folder_that_is_missing(tmp_path: Path) -> None:
+    """The error names the file that was asked for, not the one that is written first."""
+    with pytest.raises(BuildError, match=r"nowhere/picture\.svg cannot be written: No such file or directory; make"):
+        replace_file(tmp_path / "nowhere" / "picture.svg", b"")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 
 from dkist_build_utils import export
 from tests.dkist_build_utils.conftest import Install, instrument
@@ -49,3 +50,29 @@ def test_cells_run_the_tasks_in_order(install: Install, tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.stdout.splitlines() == [f"{task} 1 {workflow} 1.0.0" for task in ("Parse", "Calibrate", "Assemble")]
+
+
+CHOOSY = """
+from dkist_task import TaskBase
+
+class Copy(TaskBase):
+    def run(self):
+        print(self.task_name, self.parameters)
+"""
+
+COPIES = """
+from dkist_workflow import Parameter, Workflow
+from {package}.tasks import Copy
+
+main = Workflow("{package}", "main", __package__, parameters=[Parameter("bins", int, 4), Parameter("ink", str, "red")])
+main.add_node(task=Copy, name="CopyDarks")
+"""
+
+
+def test_cells_hold_parameters_and_names(install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first cell has the default of each parameter; a task has the name that the workflow gave it."""
+    name = install(instrument(tasks=CHOOSY, **{"workflows.main": COPIES}))
+    export(f"{name}.workflows", tmp_path, version="1.0.0", lock=False, notebook=True)
+    cells = json.loads((tmp_path / f"{name}_main_1.0.0.ipynb").read_bytes())["cells"]
+    exec("\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"), {})
+    assert capsys.readouterr().out == "CopyDarks {'bins': 4, 'ink': 'red'}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,6 +30,18 @@ def test_release_holds_each_wheel_once(released: Path, offline: Path) -> None:
     assert len(find_release(released).manifest.locks) == 2
     assert find_release(released).manifest.wheels.keys() == wheels.keys()
     assert [path.name for path in released.parent.iterdir()] == [released.name]
+
+
+def test_release_in_a_folder_named_from_here(
+    offline: Path, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative folder means what it means to the caller, for the release and for the places of wheels."""
+    package = instrument()
+    package.write_wheel(offline)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UV_FIND_LINKS", os.path.relpath(offline))
+    folder = export(f"{install(package)}.workflows", "out", version="1.0.0", wheelhouse=True)
+    assert {path.name for path in (tmp_path / folder / "wheels").iterdir()} == {path.name for path in offline.iterdir()}
 
 
 def test_release_is_the_same_bytes_each_time(released: Path) -> None:

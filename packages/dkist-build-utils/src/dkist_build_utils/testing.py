@@ -52,8 +52,11 @@ class TaskRun:
         return [span.name for span in sorted(self.spans, key=lambda span: span.start_time or 0)]
 
     def span(self, name: str) -> ReadableSpan:
-        """Return the first span of a name."""
-        return next(span for span in self.spans if span.name == name)
+        """Return the first span of a name; LookupError if there is none."""
+        for span in self.spans:
+            if span.name == name:
+                return span
+        raise LookupError(f"the task made no span {name!r}; it made {', '.join(self.span_names) or 'none'}")
 
 
 class Telemetry:

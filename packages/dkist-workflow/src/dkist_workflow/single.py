@@ -52,6 +52,8 @@ def workflow_for_each(
         As for `Workflow` and `Workflow.add_node`; or a task is given twice, or a queue or extras are given to a class
         that is not among the tasks.
     """
+    if isinstance(tasks, type):
+        raise WorkflowError(f"workflow_for_each: tasks must be a list of task classes; write [{tasks.__name__}]")
     queues, extras = dict(resource_queue or {}), dict(pip_extras or {})
     tag_list = tags if tags is None or isinstance(tags, str) else tuple(tags)
     workflows: dict[type[TaskBase], Workflow] = {}

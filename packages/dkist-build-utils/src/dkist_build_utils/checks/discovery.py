@@ -150,6 +150,9 @@ def _exits_raised() -> Iterator[None]:
 
 
 def _imported(name: str, faults: list[Fault]) -> ModuleType | None:
+    if not all(part.isidentifier() for part in name.split(".")):
+        faults.append(Fault(name, None, "it is not the dotted name of a package, such as my_instrument.workflows"))
+        return None
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:

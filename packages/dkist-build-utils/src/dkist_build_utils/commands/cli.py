@@ -63,7 +63,10 @@ def _errors_in_short(*, debug: bool) -> Iterator[None]:
     except (BuildError, WorkflowError, OSError) as error:
         if debug:
             raise
-        click.secho(f"error: {error}", err=True, fg="red")
+        text = str(error)
+        if isinstance(error, OSError) and error.filename:
+            text = f"{error.filename}: {error.strerror}"
+        click.secho(f"error: {text}", err=True, fg="red")
         sys.exit(1)
 
 

@@ -109,7 +109,7 @@ def list_command(*, dags_folder: Path, wheelhouse: Path | None, holds: str | Non
     click.echo(table(("VERSION", "DAGS", "AGE", "SIZE", "NETWORK", "STATE"), rows))
     for version in versions:
         if version.damage is not None:
-            click.secho(version.damage, err=True, fg="red")
+            click.secho(f"{version.name}: {version.damage}", err=True, fg="red")
 
 
 def _say_holdings(answer: Holdings, *, as_json: bool) -> None:

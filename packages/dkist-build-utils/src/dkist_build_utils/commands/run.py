@@ -22,6 +22,7 @@ from dkist_build_utils.local_run import (
     workflow_of_package,
     workflow_of_release,
 )
+from dkist_build_utils.release import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from dkist_build_utils.local_run import LocalWorkflow, RunSummary, TaskSummary
@@ -89,14 +90,20 @@ def _workflow_of(source: str, parameters: dict[str, str], *, is_locked: bool) ->
     release = next((path for path in (Path(source), Path(source.rpartition(":")[0])) if is_release(path)), None)
     place, _, name = ("", "", source[len(str(release)) + 1 :]) if release else source.partition(":")
     if release is None:
+        if not all(part.isidentifier() for part in place.split(".")):
+            raise BuildError(
+                f"{place!r} is neither the dotted name of a package nor a release folder ({MANIFEST_NAME} is not in "
+                "it); make one with 'dkist-build export'"
+            )
         workflow = workflow_of_package(place, name or None)
         if not is_locked:
             return local_workflow(workflow, parameters)
         release, name = Path(f"{workflow.distribution}_{workflow.workflow_version}"), workflow.workflow_name
         if not is_release(release):
             raise BuildError(
-                f"there is no release folder {release} with the locks of {place!r}; make it with "
-                f"'dkist-build export {place}', or name a release folder in place of the package"
+                f"there is no release folder {release} here with the locks of {place!r}; make it with "
+                f"'dkist-build export {place}', set BUILD_VERSION to the version of one that is here, or name a "
+                "release folder in place of the package"
             )
     return workflow_of_release(release, name or None, parameters)
 

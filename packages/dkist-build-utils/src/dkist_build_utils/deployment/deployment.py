@@ -315,7 +315,7 @@ def _replace_signature(staging: Path, target: Path, signature: bytes) -> None:
 def _check_inactive(target: Path, *, asks_airflow: bool) -> None:
     if not asks_airflow:
         raise BuildError(
-            f"{target.name}: there is no Airflow on this machine to ask whether its runs have ended; "
+            f"{target.name}: no Airflow is asked whether its runs have ended (none is installed, or --no-airflow); "
             "use --force if they have"
         )
     dag_ids = manifest_of(target).dag_ids

@@ -82,7 +82,9 @@ def holdings(dags_folder: str | os.PathLike[str], requirement: str) -> Holdings:
     try:
         asked = Requirement(requirement)
     except InvalidRequirement as error:
-        raise BuildError(f"{requirement!r} is not a requirement such as 'numpy<2': {error!s:.200}") from None
+        raise BuildError(
+            f"{requirement!r} is not a requirement such as 'numpy<2': {str(error).partition(chr(10))[0]:.200}"
+        ) from None
     if asked.extras or asked.url or asked.marker:
         raise BuildError(f"{requirement!r} asks for more than a distribution and its versions; write it as 'numpy<2'")
     name = normalized_name(asked.name)

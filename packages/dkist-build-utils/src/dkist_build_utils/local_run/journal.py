@@ -81,13 +81,19 @@ class Journal:
     Raises
     ------
     JournalError
-        Another command holds the folder, it belongs to another run, or the journal cannot be read.
+        Another command holds the folder, it belongs to another run or cannot be written to, or the journal cannot be
+        read.
     """
 
     def __init__(self, folder: Path, identity: RunIdentity) -> None:
         self.path = folder / JOURNAL_NAME
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise JournalError(
+                f"the run folder {folder} cannot be written to: {error.strerror}; choose another --folder"
+            ) from error
         try:
             self._take_lock(folder)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

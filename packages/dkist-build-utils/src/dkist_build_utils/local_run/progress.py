@@ -91,7 +91,7 @@ class LiveProgress(PlainProgress):
         self._running: dict[str, tuple[int, float, Callable[[], str]]] = {}
         self._retries: dict[str, float] = {}
         self._drawn = 0
-        self._done = self._total = 0
+        self._ended = self._total = 0
 
     def begin(self, steps: tuple[Step, ...]) -> None:
         """Say how much there is to do."""
@@ -107,14 +107,14 @@ class LiveProgress(PlainProgress):
         """Take the line away and say above how the attempt ended."""
         self._running.pop(attempt.task, None)
         if retry_seconds is None:
-            self._done += 1
+            self._ended += 1
         else:
             self._retries[attempt.task] = time.monotonic() + retry_seconds
         super().end(attempt, retry_seconds)
 
     def block(self, task: str, reason: str) -> None:
         """Say above which task will not run."""
-        self._done += 1
+        self._ended += 1
         super().block(task, reason)
 
     def say(self, text: str) -> None:
@@ -148,7 +148,7 @@ class LiveProgress(PlainProgress):
         lines += [f"  {task}: next try in {max(0.0, due - now):.0f} s" for task, due in self._retries.items()]
         if len(lines) > rows:
             lines = [*lines[: rows - 1], f"  and {len(lines) - rows + 1} more"]
-        lines.append(f"  {self._done} of {self._total} done, {len(self._running)} running")
+        lines.append(f"  {self._ended} of {self._total} ended, {len(self._running)} running")
         # Without wrapping, a line is a row however wide its characters are.
         self._write(NO_WRAP + "".join(f"{CLEAR_LINE}{line}\n" for line in lines) + WRAP)
         self._drawn = len(lines)

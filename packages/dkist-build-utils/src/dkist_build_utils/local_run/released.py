@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.local_run.attempt import Fingerprint
 from dkist_build_utils.local_run.plan import LocalTask, LocalWorkflow
+from dkist_build_utils.local_run.source import parameter_values, variables_of_parameters
 from dkist_build_utils.release import MANIFEST_NAME, release_from_folder
 from dkist_task import TaskSettings
+from dkist_workflow import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from dkist_workflow.parameter import ValueType
+
+_TYPES: Mapping[str, ValueType] = {"integer": int, "number": float, "boolean": bool, "string": str}
+"""The types of parameters by the names that DAG files give them."""
 
 
 def is_release(folder: Path) -> bool:
@@ -46,14 +53,14 @@ def workflow_of_release(
         raise BuildError(f"the release folder {folder} {what}")
     if "RUNNER" not in found[0]:
         raise BuildError(f"the release folder {folder} was made before there was a runner; export it again")
-    if parameters:
-        raise BuildError(f"parameters of a release cannot be set here: {', '.join(parameters)}; leave them out")
-    return _local_workflow(found[0], folder.absolute())
+    return _local_workflow(found[0], folder.absolute(), parameters or {})
 
 
-def _local_workflow(values: Mapping[str, Any], folder: Path) -> LocalWorkflow:
-    """Return what a DAG file says of its workflow."""
+def _local_workflow(values: Mapping[str, Any], folder: Path, given: Mapping[str, object]) -> LocalWorkflow:
+    """Return what a DAG file says of its workflow, with the values of its parameters."""
     workflow = values["WORKFLOW"]
+    declared = [_parameter(row) for row in workflow.get("parameters", ())]
+    parameters = parameter_values(workflow["name"], declared, given)
     tasks = []
     for row in values["TASKS"]:
         # Airflow fills in the folder when the task runs.
@@ -68,12 +75,26 @@ def _local_workflow(values: Mapping[str, Any], folder: Path) -> LocalWorkflow:
                     entry_point=row["entry_point"],
                     distribution=workflow["version"],
                     environment=f"Python {workflow['python']}, lock {origin}",
+                    parameters=parameters,
                 ),
                 variables={"DKIST_TASK": row["entry_point"], "DKIST_TASK_NAME": row["task_id"], **environment},
             )
         )
-    variables = {"DKIST_PYTHON": workflow["python"]}
+    variables = {"DKIST_PYTHON": workflow["python"], **variables_of_parameters(parameters)}
     return LocalWorkflow(workflow["name"], workflow["version"], tuple(tasks), variables, values["RUNNER"])
+
+
+def _parameter(row: Mapping[str, Any]) -> Parameter:
+    """Return a parameter from its row in a DAG file."""
+    return Parameter(
+        row["name"],
+        _TYPES[row["type"]],
+        row["default"],
+        minimum=row.get("minimum"),
+        maximum=row.get("maximum"),
+        choices=row.get("enum", ()),
+        description=row["description"],
+    )
 
 
 def _literals(dag_file: bytes) -> dict[str, Any]:

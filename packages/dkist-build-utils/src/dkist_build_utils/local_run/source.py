@@ -20,8 +20,10 @@ from dkist_build_utils.pictures import named_workflows
 from dkist_workflow import Workflow, WorkflowError, distribution_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
+
+    from dkist_workflow import Parameter
 
 
 def workflow_of_package(package: ModuleType | str, name: str | None = None) -> Workflow:
@@ -58,7 +60,7 @@ def local_workflow(workflow: Workflow, parameters: Mapping[str, object] | None =
     """
     if not workflow.nodes:
         raise BuildError(f"workflow {workflow.workflow_name!r} has no task; add one with add_node")
-    values = _parameter_values(workflow, parameters or {})
+    values = parameter_values(workflow.workflow_name, workflow.parameters, parameters or {})
     environment = f"Python {platform.python_version()}"
     tasks = [
         LocalTask(
@@ -76,22 +78,35 @@ def local_workflow(workflow: Workflow, parameters: Mapping[str, object] | None =
         )
         for node in workflow.nodes
     ]
-    variables = {"DKIST_PARAMETERS": json.dumps(values)} if values else {}
+    variables = variables_of_parameters(values)
     return LocalWorkflow(workflow.workflow_name, workflow.workflow_version, tuple(tasks), variables)
 
 
-def _parameter_values(workflow: Workflow, given: Mapping[str, object]) -> dict[str, Any]:
-    """Return a value for each parameter that a workflow declares."""
-    declared = {parameter.name: parameter for parameter in workflow.parameters}
+def parameter_values(workflow: str, parameters: Iterable[Parameter], given: Mapping[str, object]) -> dict[str, Any]:
+    """Return a value for each parameter that a workflow declares: the one that is given, or the default.
+
+    Raises
+    ------
+    BuildError
+        The workflow does not declare a parameter.
+    WorkflowError
+        A value is one that its parameter cannot have.
+    """
+    declared = {parameter.name: parameter for parameter in parameters}
     for name in given:
         if name not in declared:
             known = f"it has {', '.join(declared)}" if declared else "it declares none"
-            raise BuildError(f"workflow {workflow.workflow_name!r} has no parameter {name!r}; {known}")
-    values = {name: parameter.default for name, parameter in declared.items()}
+            raise BuildError(f"workflow {workflow!r} has no parameter {name!r}; {known}")
+    values: dict[str, Any] = {name: parameter.default for name, parameter in declared.items()}
     for name, value in given.items():
         parameter = declared[name]
         values[name] = parameter.value_from(value) if isinstance(value, str) else parameter.check(value)
     return values
+
+
+def variables_of_parameters(values: Mapping[str, object]) -> dict[str, str]:
+    """Return the variable that hands values of parameters to every task; none where there are no parameters."""
+    return {"DKIST_PARAMETERS": json.dumps(values)} if values else {}
 
 
 def environ_of_tasks() -> dict[str, str]:

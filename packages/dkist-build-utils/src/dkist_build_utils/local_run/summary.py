@@ -75,8 +75,12 @@ class RunSummary:
         return all(task.is_done for task in self.tasks)
 
     def task(self, name: str) -> TaskSummary:
-        """Return what became of a task."""
-        return next(task for task in self.tasks if task.name == name)
+        """Return what became of a task; LookupError if the workflow has none of this name."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        known = ", ".join(task.name for task in self.tasks)
+        raise LookupError(f"workflow {self.workflow!r} has no task {name!r}; it has {known}")
 
     def to_object(self) -> dict[str, Any]:
         """Return the same for machines."""

@@ -29,6 +29,12 @@ _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _FALSE = {"", "0", "false", "no", "off", "f", "n"}
 
 
+def check_pip() -> None:
+    """Raise BuildError if pip, the extra ``wheelhouse`` of this distribution, is not installed."""
+    if find_spec("pip") is None:
+        raise BuildError("pip, which downloads wheels, is not installed; install 'dkist-build-utils[wheelhouse]'")
+
+
 def download_wheels(
     lock: bytes, python: str, python_platform: str | None, find_links: Sequence[Path], target: Path
 ) -> None:
@@ -53,10 +59,8 @@ def download_wheels(
     Raises
     ------
     BuildError
-        pip is not installed or failed, or has no name for the platform.
+        pip failed, or has no name for the platform.
     """
-    if find_spec("pip") is None:
-        raise BuildError("pip, which downloads wheels, is not installed; install 'dkist-build-utils[wheelhouse]'")
     options = ["--python-version", python]
     for tag in [] if python_platform is None else platform_tags(python_platform):
         options += ["--platform", tag]
@@ -71,7 +75,6 @@ def download_wheels(
                 *("download", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(target)),
                 *(*options, "--requirement", str(requirements)),
             ],
-            cwd=neutral,
             env=pip_variables(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from dkist_airflow_node import Lock, render_dag_file
 from dkist_build_utils.checks import checked_workflows
 from dkist_build_utils.errors import BuildError
+from dkist_build_utils.programs import check_pip
 from dkist_build_utils.release.environment import Environments, proven_environments
 from dkist_build_utils.release.folder import read_folder, replace_folder
 from dkist_build_utils.release.identity import ReleaseIdentity
 from dkist_build_utils.release.lock import digest
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
-from dkist_build_utils.release.notebook import write_notebooks
+from dkist_build_utils.release.notebook import check_nbformat, write_notebooks
 from dkist_build_utils.release.pools import POOLS_NAME, render_pools
 from dkist_build_utils.release.provenance import Provenance
 from dkist_build_utils.release.sbom import SBOM_NAME
@@ -107,10 +108,15 @@ def export(
         The package has faults, a lock cannot be made or does not fit, or a task cannot be imported in an environment
         made from its lock.
     BuildError
-        Something that is not a release folder is in the way, uv cannot be run, or a wheel cannot be fetched.
+        Something that is not a release folder is in the way, an extra that is needed is not installed, uv cannot be
+        run, or a wheel cannot be fetched.
     """
     if wheelhouse and not lock:
         raise BuildError("a release without locks names no wheels: use --wheelhouse or --no-lock, not both")
+    if wheelhouse:
+        check_pip()
+    if notebook:
+        check_nbformat()
     folders = [Path(folder) for folder in find_links]
     for folder in folders:
         if not folder.is_dir():

@@ -81,10 +81,20 @@ def replace_file(target: Path, content: bytes) -> None:
 
 @contextmanager
 def replaced_file(target: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write, which replaces another at the end: a reader sees the old file or the whole new one."""
+    """Yield a file to write, which replaces another at the end: a reader sees the old file or the whole new one.
+
+    Raises
+    ------
+    BuildError
+        No file can be made there.
+    """
     partial = target.with_name(f".{secrets.token_hex(8)}{_SUFFIX}")
     try:
-        with partial.open("xb") as file:
+        opened = partial.open("xb")
+    except OSError as error:
+        raise BuildError(f"{target} cannot be written: {error.strerror}; make its folder, or name another") from error
+    try:
+        with opened as file:
             yield file
         partial.replace(target)
     finally:

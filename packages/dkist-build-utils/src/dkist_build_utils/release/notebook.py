@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     from dkist_workflow import Node, Workflow
 
 
-def write_notebooks(workflows: Iterable[Workflow], folder: Path) -> tuple[Path, ...]:
-    """Write ``<dag_id>.ipynb`` for each workflow into a folder and return the paths.
-
-    Raises
-    ------
-    BuildError
-        nbformat, the extra ``notebook`` of this distribution, is not installed.
-    """
+def check_nbformat() -> None:
+    """Raise BuildError if nbformat, the extra ``notebook`` of this distribution, is not installed."""
     if find_spec("nbformat") is None:
         raise BuildError("nbformat, which writes notebooks, is not installed; install 'dkist-build-utils[notebook]'")
+
+
+def write_notebooks(workflows: Iterable[Workflow], folder: Path) -> tuple[Path, ...]:
+    """Write ``<dag_id>.ipynb`` for each workflow into a folder and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for workflow in workflows:
@@ -68,9 +66,10 @@ def _introduction(workflow: Workflow) -> str:
 
 
 def _parameters(workflow: Workflow) -> str:
+    values = {parameter.name: parameter.default for parameter in workflow.parameters}
     return (
         "recipe_run_id = 1\n"
-        "parameters = {}\n"
+        f"parameters = {values!r}\n"
         f"workflow_name = {workflow.workflow_name!r}\n"
         f"workflow_version = {workflow.workflow_version!r}\n"
         "run = {\n"
@@ -92,4 +91,7 @@ def _heading(node: Node) -> Iterator[str]:
 
 def _call(node: Node) -> str:
     module, _, name = node.entry_point.partition(":")
-    return f"from {module} import {name}\n\nwith {name}(**run) as task:\n    task()"
+    imported = f"from {module} import {name}\n\n"
+    if node.name == name:
+        return f"{imported}with {name}(**run) as task:\n    task()"
+    return f"{imported}task = {name}(**run)\ntask.task_name = {node.name!r}\nwith task:\n    task()"
