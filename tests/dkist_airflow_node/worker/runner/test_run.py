@@ -201,6 +201,14 @@ def test_a_failure_has_the_tasks_own_words(host: RunnerHost) -> None:
     assert ended.result["can_retry"] is True
 
 
+def test_the_result_is_one_line_that_its_reader_takes(host: RunnerHost) -> None:
+    """Also where each character of the error takes twelve bytes: a line that was cut would be no result."""
+    outcome = json.dumps({"result": "failure", "error_type": "E", "error": "\U0001f600" * 4000}, ensure_ascii=False)
+    ended = host.result_of("writes_outcome", OUTCOME=outcome, LEAVE_WITH="1")
+    assert len(ended.errors) < 65_536
+    assert ended.result["error"].startswith("\U0001f600" * 1000)
+
+
 @pytest.mark.parametrize(("task", "name"), [("killed", "SIGKILL"), ("segfault", "SIGSEGV")])
 def test_death_by_a_signal_is_named(host: RunnerHost, task: str, name: str) -> None:
     """Which signal it was, and who did not send it."""

@@ -7,6 +7,7 @@ import marshal
 import os
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -172,10 +173,15 @@ def run_runner(
     with start_runner(request, modules=modules, env=own) as process:
         if process.stdout is None or process.stderr is None:
             raise RunnerError("the runner has no pipes")
+        report: list[bytes] = []
+        reader = threading.Thread(
+            target=lambda stream: report.append(stream.read()), args=(process.stderr,), daemon=True
+        )
+        reader.start()  # a pipe may hold less than the result
         for line in process.stdout:
             say(_message(line))
-        report = process.stderr.read()  # one line: it fits into the pipe while the log is read
-    return _result(report)
+        reader.join()
+    return _result(b"".join(report))
 
 
 def _message(line: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .log import MAXIMUM_LINE_BYTES
 from .memory import size_text
 from .plain_json import render_json
 
@@ -70,8 +71,11 @@ def exit_status_of(result: dict[str, Any]) -> int:
 def write_result(result: dict[str, Any], supervisor: Supervisor) -> None:
     """Write the result, and close what the operator reads: only what the task left behind is still to be ended."""
     null = os.open(os.devnull, os.O_WRONLY)
+    line = render_json(result)
+    if len(line) >= MAXIMUM_LINE_BYTES:  # an emoji takes twelve bytes
+        line = render_json({name: value[:1500] if isinstance(value, str) else value for name, value in result.items()})
     try:
-        os.write(2, render_json(result).encode() + b"\n")
+        os.write(2, line.encode() + b"\n")
     except OSError:
         os.dup2(null, 2)  # nobody is there to read it
     supervisor.output.is_open, supervisor.output.waiting = False, b""
