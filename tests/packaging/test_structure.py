@@ -58,7 +58,6 @@ TESTED_IN = {
     "dkist_build_utils/release/test_tarball": ["dkist_build_utils/release/stored_gzip"],
     "dkist_build_utils/release/test_wheel_folder": ["dkist_build_utils/release/wheelhouse"],
     "dkist_build_utils/release/test_source": ["dkist_build_utils/programs/git"],
-    "dkist_build_utils/programs/test_uv": ["dkist_build_utils/programs/uv_variables"],
     "dkist_build_utils/checks/test_validation": ["dkist_build_utils/errors"],
 }
 """By test file, the modules that have none of their own and are tested there; ``*`` stands for the rest of a room."""

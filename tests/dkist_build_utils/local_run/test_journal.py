@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dkist_build_utils.errors import JournalError
 from dkist_build_utils.local_run.attempt import Attempt, Fingerprint
-from dkist_build_utils.local_run.journal import Journal, JournalError, RunIdentity, read_record
+from dkist_build_utils.local_run.journal import Journal, RunIdentity, read_record
 
 IDENTITY = RunIdentity("small_main", 7)
 

@@ -77,3 +77,15 @@ class NotAcceptedError(MessageError):
     def __init__(self, broker: str, cause: str, *, is_fault_of_message: bool = False) -> None:
         self.broker, self.cause, self.is_fault_of_message = broker, cause, is_fault_of_message
         super().__init__(f"broker {broker}: {cause}")
+
+
+class PrebuildError(AirflowNodeError):
+    """A release folder cannot be read."""
+
+
+class RunnerError(AirflowNodeError):
+    """The runner itself failed: it ended without a result."""
+
+
+class StoreError(AirflowNodeError):
+    """The environment store cannot be found or read."""

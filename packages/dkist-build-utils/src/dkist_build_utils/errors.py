@@ -70,3 +70,15 @@ class MissingWheelError(UvError):
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: ``1 fault``, ``2 faults``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+class GuardError(BuildError):
+    """The process that starts tasks is gone."""
+
+
+class JournalError(BuildError):
+    """A run folder's journal cannot be used or written."""
+
+
+class GitError(BuildError):
+    """git could not answer; the message is its own."""

@@ -73,6 +73,10 @@ def writes_outcome():
     Path(os.environ["DKIST_OUTCOME_FILE"]).write_text(os.environ["OUTCOME"])
     os._exit(int(os.environ["LEAVE_WITH"]))
 
+def puts_a_folder_there():
+    os.mkdir(os.environ["DKIST_OUTCOME_FILE"])
+    os._exit(0)
+
 def puts_a_pipe_there():
     os.mkfifo(os.environ["DKIST_OUTCOME_FILE"])
     os._exit(0)
@@ -264,6 +268,20 @@ def test_success_is_the_launchers_own_word(
 def test_a_pipe_in_place_of_the_outcome_holds_nobody_up(host: RunnerHost) -> None:
     """Nobody writes to it: a runner that waited there would not obey a stop, and stay for ever."""
     assert host.result_of("puts_a_pipe_there").result["result"] == "failure"
+
+
+def test_a_folder_in_place_of_the_outcome_stops_no_later_attempt(host: RunnerHost) -> None:
+    """The next attempt of the same task removes it and runs."""
+    assert host.result_of("puts_a_folder_there", attempt="a").result["result"] == "failure"
+    assert host.result_of("run", attempt="a").result["result"] == "success"
+
+
+def test_members_of_the_wrong_type_count_as_missing(host: RunnerHost) -> None:
+    """A task may have written the outcome itself: the runner still reports."""
+    outcome = '{"result": [], "peak_memory_bytes": "many", "cpu_seconds": NaN, "error": {"a": 1}}'
+    ended = host.result_of("writes_outcome", OUTCOME=outcome, LEAVE_WITH="1")
+    assert ended.result["result"] == "failure"
+    assert isinstance(ended.result["peak_memory_bytes"], int)
 
 
 def test_a_task_that_closes_its_streams_succeeds(host: RunnerHost) -> None:

@@ -6,7 +6,6 @@ from dkist_airflow_node.worker.prebuild import build_environment, needed_environ
 from dkist_airflow_node.worker.runner.variables import BUILD_VARIABLES
 from dkist_airflow_node.worker.runner_process import START as RUNNER_START
 from dkist_airflow_node.worker.runner_process import (
-    RunnerError,
     RunnerResult,
     handover,
     run_runner,
@@ -25,7 +24,6 @@ __all__ = [
     "BUILD_VARIABLES",
     "RUNNER_START",
     "Environment",
-    "RunnerError",
     "RunnerResult",
     "build_environment",
     "environments",

@@ -7,16 +7,12 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dkist_airflow_node.errors import AirflowNodeError
+from dkist_airflow_node.errors import PrebuildError
 from dkist_airflow_node.worker.runner_process import run_runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-class PrebuildError(AirflowNodeError):
-    """A release folder cannot be read."""
 
 
 @dataclass(frozen=True)

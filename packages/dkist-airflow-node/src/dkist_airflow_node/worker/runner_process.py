@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dkist_airflow_node.errors import AirflowNodeError
+from dkist_airflow_node.errors import RunnerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,10 +52,6 @@ more for as long as its task runs, and begin 10 ms later: here it is compiled wh
 """
 
 _RECORD = b"\x1e"
-
-
-class RunnerError(AirflowNodeError):
-    """The runner itself failed: it ended without a result."""
 
 
 @dataclass(frozen=True)

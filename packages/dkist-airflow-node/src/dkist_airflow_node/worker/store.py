@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from dkist_airflow_node.errors import AirflowNodeError
+from dkist_airflow_node.errors import StoreError
 from dkist_airflow_node.worker.runner import store as runner_store
 from dkist_airflow_node.worker.runner.errors import CannotRunError
 from dkist_airflow_node.worker.store_process import StoreProcess, processes_by_environment
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 # Nothing else in the store's folder is ours to list or to remove.
 _ENVIRONMENT_NAME = re.compile(r"[0-9a-f]{32}-py3\.\d+-\w+", re.ASCII)
-
-
-class StoreError(AirflowNodeError):
-    """The environment store cannot be found or read."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from dkist_build_utils.errors import BuildError
+from dkist_build_utils.errors import GuardError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 PROGRAM = Path(__file__).with_name("guardian.py")
 """What runs as the guardian; its docstring states the protocol."""
 MESSAGE_BYTES = 1 << 20
-
-
-class GuardError(BuildError):
-    """The process that starts tasks is gone."""
 
 
 class Guard:

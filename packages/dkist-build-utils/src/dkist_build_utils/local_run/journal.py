@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from dkist_build_utils.__about__ import __version__
-from dkist_build_utils.errors import BuildError
+from dkist_build_utils.errors import JournalError
 from dkist_build_utils.local_run.attempt import Attempt
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 JOURNAL_NAME = "run.jsonl"
 FORMAT = 1
 """Raised when a reader of the format before would misread a journal."""
-
-
-class JournalError(BuildError):
-    """A run folder's journal cannot be used or written."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dkist_build_utils.programs.airflow import active_runs, create_missing_pools, is_airflow_installed, load_errors
-from dkist_build_utils.programs.git import GitError, run_git
+from dkist_build_utils.programs.git import run_git
 from dkist_build_utils.programs.interpreter import run_program
 from dkist_build_utils.programs.pip import check_pip, download_wheels
 from dkist_build_utils.programs.ssh_keygen import own_words, run_ssh_keygen
@@ -16,7 +16,6 @@ from dkist_build_utils.programs.uv import (
 )
 
 __all__ = [
-    "GitError",
     "active_runs",
     "check_pip",
     "clean_environment",

@@ -7,15 +7,13 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from dkist_build_utils.errors import GitError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _HOOK_VARIABLES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 """What git tells a hook of its own repository; they would name that one for every folder."""
-
-
-class GitError(Exception):
-    """git could not answer; the message is its own."""
 
 
 def run_git(folder: Path, *arguments: str) -> str:

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uv
 
+from dkist_airflow_node.worker import BUILD_VARIABLES
 from dkist_build_utils.errors import BuildError, UvError
-from dkist_build_utils.programs.uv_variables import is_build_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,8 @@ def clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in _DROPPED and (not name.startswith("UV_") or is_build_variable(name))
+        if name not in _DROPPED
+        and (not name.startswith("UV_") or any(fnmatchcase(name, each) for each in BUILD_VARIABLES))
     }
 
 

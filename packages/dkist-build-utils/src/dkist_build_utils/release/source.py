@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from dkist_build_utils.errors import BuildError
-from dkist_build_utils.programs import GitError, run_git
+from dkist_build_utils.errors import BuildError, GitError
+from dkist_build_utils.programs import run_git
 from dkist_workflow import normalized_name
 
 if TYPE_CHECKING:

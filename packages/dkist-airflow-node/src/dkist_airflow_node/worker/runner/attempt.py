@@ -70,6 +70,10 @@ class Attempt:
             os.rmdir(self.folder)
         except FileNotFoundError:
             pass
+        except IsADirectoryError:  # a task may have put anything there
+            import shutil
+
+            shutil.rmtree(self.folder)
 
     def leave(self) -> None:
         """Remove folder and lock: nothing is left that another attempt would have to wait for."""

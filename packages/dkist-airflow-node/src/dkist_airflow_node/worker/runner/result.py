@@ -36,18 +36,26 @@ def result_of(**members: Any) -> dict[str, Any]:
 def members_of_outcome(outcome: dict[str, Any], usage: struct_rusage | None) -> dict[str, Any]:
     """Return what the launcher said of errors and use; the kernel's numbers where it did not."""
     peak = usage.ru_maxrss * 1024 if usage else None
+    cpu_seconds = usage.ru_utime + usage.ru_stime if usage else None
     return {
         "error_type": text_or_none(outcome.get("error_type")),
         "error": text_or_none(outcome.get("error")),
         "reason": text_or_none(outcome.get("reason")) or "",
-        "peak_memory_bytes": outcome.get("peak_memory_bytes") or peak,
-        "cpu_seconds": outcome.get("cpu_seconds") or (usage.ru_utime + usage.ru_stime if usage else None),
+        "peak_memory_bytes": number_or_none(outcome.get("peak_memory_bytes")) or peak,
+        "cpu_seconds": number_or_none(outcome.get("cpu_seconds"))
+        or cpu_seconds,
     }
 
 
 def text_or_none(value: Any) -> str | None:
     """Return a member of the outcome as text of bounded length."""
     return None if value is None else str(value)[:4000]
+
+
+def number_or_none(value: Any) -> float | None:
+    """Return a member of the outcome as a number, nothing where it is another value: a task may have written it."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and 0 <= value < 1e18 else None
 
 
 def end_text(result: dict[str, Any]) -> str:

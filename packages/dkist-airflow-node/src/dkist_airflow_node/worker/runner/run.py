@@ -137,12 +137,12 @@ class Runner:
 
     def end_of_task(self) -> dict[str, Any]:
         """Return how the task ended, from the launcher's word, its exit status and the kernel's counters."""
-        from .result import members_of_outcome
+        from .result import members_of_outcome, text_or_none
 
         children = self.supervisor.children
         outcome = self.attempt.outcome() if self.attempt else {}
         members = members_of_outcome(outcome, children.usage)
-        said = outcome.get("result")
+        said = text_or_none(outcome.get("result"))
         if not children.status and said in {"success", "skip"}:
             return {**members, "result": said, "exit_status": 0}
         from .cold.diagnosis import damage, diagnosis

@@ -16,7 +16,7 @@ NAMES_PASSED_ALWAYS = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME"
 BUILD_VARIABLES = (
     *("UV_INDEX*", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_CONFIG_FILE"),
     *("UV_HTTP_*", "UV_KEYRING_PROVIDER", "UV_CREDENTIALS_DIR", "UV_CACHE_DIR", "UV_OFFLINE", "UV_NATIVE_TLS"),
-    *("UV_SYSTEM_CERTS", "UV_INSECURE_HOST"),
+    *("UV_SYSTEM_CERTS", "UV_INSECURE_HOST", "UV_CONCURRENT_DOWNLOADS", "UV_PYTHON_INSTALL_DIR"),
 )
 """uv's own variables that say where packages come from: the build gets them, the task does not."""
 
