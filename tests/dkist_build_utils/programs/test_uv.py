@@ -33,7 +33,7 @@ def test_settings_of_the_user_do_not_get_into_a_lock(
 def test_only_settings_that_say_where_packages_come_from_reach_uv(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes with their credentials pass; constraints, other environments and Python's own variables do not."""
     passed = {"UV_INDEX", "UV_INDEX_DKIST_PASSWORD", "UV_FIND_LINKS", "UV_CACHE_DIR", "SSL_CERT_FILE"}
-    dropped = {"UV_CONSTRAINT", "UV_OVERRIDE", "UV_INDEXES", "VIRTUAL_ENV", "PYTHONPATH"}
+    dropped = {"UV_CONSTRAINT", "UV_OVERRIDE", "VIRTUAL_ENV", "PYTHONPATH"}
     for name in passed | dropped:
         monkeypatch.setenv(name, "x")
     environment = clean_environment()
