@@ -54,16 +54,17 @@ class Result:
 
 def sources(airflow: str) -> dict[str, str]:
     """Return the digests of the files, and of the folder, that a result for an Airflow depends on."""
-    paths = (Path(f"constraints/airflow-{airflow}.txt"), _NODE / "dag" / "body.py", _NODE / "worker" / "runner")
+    own = (_NODE / "dag" / "body.py", _NODE / "worker" / "runner", Path("tests/golden"))
+    paths = (Path(f"constraints/airflow-{airflow}.txt"), *own)
     return {path.as_posix(): _digest(ROOT / path)[:16] for path in paths}
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of all modules below a folder."""
+    """Return the SHA-256 of a file, or of the names and contents of all files below a folder."""
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    modules = sorted(path.rglob("*.py"))
-    parts = [part for module in modules for part in (str(module.relative_to(path)).encode(), module.read_bytes())]
+    files = sorted(each for each in path.rglob("*") if each.is_file() and each.parent.name != "__pycache__")
+    parts = [part for file in files for part in (str(file.relative_to(path)).encode(), file.read_bytes())]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

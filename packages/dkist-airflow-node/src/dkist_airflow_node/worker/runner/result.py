@@ -42,8 +42,7 @@ def members_of_outcome(outcome: dict[str, Any], usage: struct_rusage | None) -> 
         "error": text_or_none(outcome.get("error")),
         "reason": text_or_none(outcome.get("reason")) or "",
         "peak_memory_bytes": number_or_none(outcome.get("peak_memory_bytes")) or peak,
-        "cpu_seconds": number_or_none(outcome.get("cpu_seconds"))
-        or cpu_seconds,
+        "cpu_seconds": number_or_none(outcome.get("cpu_seconds")) or cpu_seconds,
     }
 
 
