@@ -35,7 +35,8 @@ class First(TaskBase):
             "version": self.workflow_version,
             "distributions": sorted(dist.metadata["Name"].lower() for dist in distributions()),
             "has_airflow": find_spec("airflow") is not None,
-            "secrets": [name for name in os.environ if name.startswith(("AIRFLOW__", "ISB_"))],
+            "secrets": [name for name in os.environ if name.startswith(("AIRFLOW__", "UV_"))],
+            "password": os.environ.get("ISB_PASSWORD"),
         }
         name = f"{self.workflow_version}-{self.recipe_run_id}-{self.task_name}.json"
         Path(os.environ["ISOLATION_FOLDER"], name).write_text(json.dumps(facts))
@@ -124,3 +125,4 @@ def test_environment_of_a_task_holds_nothing_of_airflow_and_ours_but_the_task(
         assert not report["has_airflow"]
         assert not [name for name in report["distributions"] if "airflow" in name]
         assert report["secrets"] == []
+        assert report["password"] == "secret"  # what finds the services of a task passes
