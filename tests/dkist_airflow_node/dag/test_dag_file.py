@@ -214,7 +214,7 @@ def test_parameters_are_what_the_form_checks(import_file: Callable[[bytes], Modu
 
 
 def test_class_runs_under_the_names_of_its_tasks() -> None:
-    """A class that a workflow uses twice is told by which name it runs."""
+    """A class that a workflow uses twice gets the name that it runs under."""
     workflow = make_workflow()
     workflow.add_node(task=Parse, name="ParseAgain", upstreams=Calibrate)
     variables = {task.task_id: task.variables for task in workflow.load().tasks}

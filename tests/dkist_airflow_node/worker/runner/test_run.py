@@ -421,7 +421,7 @@ def test_nothing_of_the_host_leaks_into_the_build_or_the_task(host: RunnerHost) 
 
 
 def test_secrets_of_airflow_and_of_the_index_stay_outside(host: RunnerHost) -> None:
-    """The task sees none of them, but does see what it needs, and what the DAG and Airflow tell of the run."""
+    """The task sees none of them. It sees what it needs, and the variables of the DAG and of Airflow's run."""
     secrets = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://hunter2",
         "AIRFLOW__API-AUTH__JWT.SECRET": "hunter2",
