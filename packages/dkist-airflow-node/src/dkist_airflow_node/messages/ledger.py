@@ -33,6 +33,7 @@ MAXIMUM_BYTES = 64 * 1024 * 1024
 """Most that is read of a day's file: a million messages."""
 
 FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.keys", re.ASCII)
+KEY = re.compile(r"[\x21-\x7e]{1,200}")
 LINE = re.compile(rb"^(\d{10}) ([\x21-\x7e]{1,200})$", re.MULTILINE)
 
 
@@ -59,9 +60,9 @@ class Ledger:
             Seconds since 1970; the time of this call if not given.
         """
         seconds = time.time() if now is None else now
-        line = f"\n{int(seconds):010d} {key}\n".encode("utf-8", "replace")
-        if not LINE.search(line):
-            return  # no key, or one that was not made here
+        if key is None or not KEY.fullmatch(key):
+            return  # a key that was not made here
+        line = f"\n{int(seconds):010d} {key}\n".encode()
         try:
             self._append(datetime.fromtimestamp(seconds, UTC), line)
         except OSError as error:
