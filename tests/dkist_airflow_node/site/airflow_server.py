@@ -27,13 +27,17 @@ def instance_id(made: datetime, number: int = 0) -> str:
     return str(UUID(int=int(made.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number))
 
 
-def dag_row(dag_id: str = "vbi_l0_1.0.0", *, owner: str = "DKIST Data Center", tags: tuple[str, ...] = ()) -> dict[str, Any]:
+def dag_row(
+    dag_id: str = "vbi_l0_1.0.0", *, owner: str = "DKIST Data Center", tags: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return a DAG as the API lists it."""
     names = tags or ("vbi", "l0", "vbi_l0", "1.0.0")
     return {"dag_id": dag_id, "owners": [owner], "tags": [{"name": name} for name in names]}
 
 
-def run_row(run_id: str = "r1", *, dag_id: str = "vbi_l0_1.0.0", state: str = "failed", **members: Any) -> dict[str, Any]:
+def run_row(
+    run_id: str = "r1", *, dag_id: str = "vbi_l0_1.0.0", state: str = "failed", **members: Any
+) -> dict[str, Any]:
     """Return a run as the API lists it."""
     return {
         "dag_id": dag_id,
@@ -103,7 +107,11 @@ class AirflowServer:
         if path == "/version":
             return {"version": self.version}
         if path == "/monitor/health":
-            return {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}, "triggerer": {"status": None}}
+            return {
+                "metadatabase": {"status": "healthy"},
+                "scheduler": {"status": "unhealthy"},
+                "triggerer": {"status": None},
+            }
         if path == "/dags":
             found = [row for row in self.dags if query["owners"][0] in row["owners"]]
             return self.paged("dags", found, int(query["limit"][0]), int(query["offset"][0]))
@@ -179,7 +187,9 @@ def airflow_server(server: AirflowServer | None = None) -> Iterator[AirflowServe
                 status, content, headers = state.faults.pop(0)
                 self.send(status, content, headers)
             else:
-                answer = state.answer(self.command, unquote(parts.path.removeprefix("/api/v2")), parse_qs(parts.query), body)
+                answer = state.answer(
+                    self.command, unquote(parts.path.removeprefix("/api/v2")), parse_qs(parts.query), body
+                )
                 if answer is None:
                     self.send(404, b'{"detail": "not found"}')
                 elif isinstance(answer, list):

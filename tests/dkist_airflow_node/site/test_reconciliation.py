@@ -215,7 +215,10 @@ def test_a_key_of_an_older_failure_is_not_used_again(server: AirflowServer, spoo
 
 def test_a_failure_before_another_task_was_cleared(server: AirflowServer, spool: Spool) -> None:
     """The worker reported it with the number of that time, the dag-processor with a later one: either will do."""
-    server.tasks = [task_row(end_date=iso(CREATED + timedelta(minutes=1))), task_row("Other", made=CLEARED, state="success")]
+    server.tasks = [
+        task_row(end_date=iso(CREATED + timedelta(minutes=1))),
+        task_row("Other", made=CLEARED, state="success"),
+    ]
     server.runs = [run_row(queued_at=iso(CLEARED))]
     for number in (0, 1):
         other = Spool(spool.folder / str(number))
@@ -270,7 +273,9 @@ def test_hostile_text(server: AirflowServer, spool: Spool) -> None:
     """Whatever Airflow says is text: in the message as it is, in addresses quoted, and never longer than allowed."""
     server.runs = [run_row(HOSTILE, conf={"recipe_run_id": HOSTILE})]
     server.tasks = [task_row(HOSTILE, HOSTILE)]
-    server.logs[HOSTILE] = [{"event": "x", "error_detail": [{"exc_type": HOSTILE, "exc_value": "\ud800" + "y" * 10**5}]}]
+    server.logs[HOSTILE] = [
+        {"event": "x", "error_detail": [{"exc_type": HOSTILE, "exc_value": "\ud800" + "y" * 10**5}]}
+    ]
     (message,) = run(server, spool).missing
     assert (message.task_name, message.dag_run_id, message.recipe_run_id) == (HOSTILE, HOSTILE, None)
     assert len(str(message.reason)) <= 1000
@@ -279,7 +284,9 @@ def test_hostile_text(server: AirflowServer, spool: Spool) -> None:
     assert spooled(spool) == [message]
 
 
-@pytest.mark.parametrize("log", [[], ["text"], [{"event": "e", "error_detail": "none"}], [{"error_detail": [{}]}], None])
+@pytest.mark.parametrize(
+    "log", [[], ["text"], [{"event": "e", "error_detail": "none"}], [{"error_detail": [{}]}], None]
+)
 def test_a_log_without_an_error(server: AirflowServer, spool: Spool, log: Any) -> None:
     """Then the message says what Airflow knows."""
     if log is not None:

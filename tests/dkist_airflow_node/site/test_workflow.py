@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from dkist_airflow_node.dag import body
@@ -12,7 +14,7 @@ from tests.dkist_airflow_node.site.airflow_server import airflow_server, dag_row
 
 def test_the_owner_is_that_of_the_dag_file() -> None:
     """The DAG file and the look-up use the same words."""
-    with open(str(body.__file__), encoding="utf-8") as file:
+    with pathlib.Path(str(body.__file__)).open(encoding="utf-8") as file:
         assert f'"owner": "{OWNER}"' in file.read()
 
 
@@ -25,7 +27,11 @@ def test_the_owner_is_that_of_the_dag_file() -> None:
         ("vbi_l0_1.0.0", {"vbi", "l0", "1.0.0"}, None),
         ("vbi_l0_1.0.0", set(), None),
         ("other", {"other"}, None),
-        (f"{'c' * 60}_{'p' * 60}_1", {"c" * 60, "p" * 60, f"{'c' * 60}_{'p' * 39}", "1"}, (f"{'c' * 60}_{'p' * 60}", "1")),
+        (
+            f"{'c' * 60}_{'p' * 60}_1",
+            {"c" * 60, "p" * 60, f"{'c' * 60}_{'p' * 39}", "1"},
+            (f"{'c' * 60}_{'p' * 60}", "1"),
+        ),
     ],
 )
 def test_name_and_version(dag_id: str, tags: set[str], expected: tuple[str, str] | None) -> None:

@@ -23,7 +23,8 @@ Settings of this host:
   DKIST_MESSAGE_SPOOL             the folder of the messages that wait
   DKIST_ENVIRONMENT_STORE         the environment store
   AIRFLOW__CORE__DAGS_FOLDER      the dags folder [default: ${{AIRFLOW_HOME:-~/airflow}}/dags]
-Exit status: 0 done, also where a source is missing, which the page says; 2 wrong usage.
+Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
+A source that is missing is no fault: the page says so.
 Read on: docs/how-to/watch-a-site.md.
 """
 
