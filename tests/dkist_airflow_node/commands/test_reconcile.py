@@ -36,7 +36,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowServer]:
         yield server
 
 
-def test_what_is_spooled_is_shown(server: AirflowServer, spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("server")
+def test_what_is_spooled_is_shown(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
     """One row for each failure, without the control characters of others, and how to go on."""
     assert main(["messages", "reconcile"]) == 0
     headings, row, count, advice = capsys.readouterr().out.splitlines()
@@ -50,7 +51,8 @@ def test_what_is_spooled_is_shown(server: AirflowServer, spool: Spool, capsys: p
     assert "; 0 not reported before" in count
 
 
-def test_a_dry_run(server: AirflowServer, spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("server")
+def test_a_dry_run(spool: Spool, capsys: pytest.CaptureFixture[str]) -> None:
     """It shows the same and writes nothing."""
     assert main(["messages", "reconcile", "--dry-run", "--since", "2h"]) == 0
     assert "1 not reported before, would be spooled in" in capsys.readouterr().out

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowServer]:
             run_row("r2", state="success"),
             run_row("r3", dag_id="vbi_l0_2.0.0", state="running", conf={"recipe_run_id": 42}),
         ]
-        running = {"dag_id": "vbi_l0_2.0.0", "state": "running"}
+        running: dict[str, Any] = {"dag_id": "vbi_l0_2.0.0", "state": "running"}
         server.tasks = [
             task_row(f"Failed{number}", end_date=iso(NOW - timedelta(minutes=number + 1))) for number in range(12)
         ]
@@ -93,11 +94,11 @@ def page(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_page(
     columns: int,
     server: AirflowServer,
-    folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -144,9 +145,8 @@ def test_sources_that_are_missing(
     assert metrics.count('"} 0\n') == 4
 
 
-def test_one_source_is_missing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("folder")
+def test_one_source_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The others are shown."""
     monkeypatch.setenv("DKIST_AIRFLOW_URL", "http://127.0.0.1:1")
     text = page(capsys)
@@ -155,7 +155,8 @@ def test_one_source_is_missing(
     assert re.search(r"dkist-processing-vbi +1\.0\.0 +2\n", text)
 
 
-def test_for_machines(server: AirflowServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("server", "folder")
+def test_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     """The JSON object has all of it, under names that stay."""
     found = json.loads(page(capsys, "--json"))
     assert list(found) == ["time", "since_seconds", "airflow", "messages", "store", "dags", "missing"]
@@ -194,7 +195,8 @@ def samples(text: str) -> dict[str, list[tuple[str, float]]]:
     return found
 
 
-def test_metrics(server: AirflowServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("server", "folder")
+def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     """Each has its help and its type, once, and the values of the page."""
     found = samples(page(capsys, "--prometheus"))
     assert found["dkist_source_up"] == [(f'source="{name}"', 1) for name in ("airflow", "messages", "store", "dags")]

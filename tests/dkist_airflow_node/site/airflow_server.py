@@ -1,4 +1,4 @@
-"""A small HTTP server that answers in the shapes of Airflow's REST API, for what a real Airflow does not do on demand."""
+"""A small HTTP server in the shapes of Airflow's REST API, for what a real Airflow does not do on demand."""
 
 from __future__ import annotations
 
@@ -102,36 +102,39 @@ class AirflowServer:
     asked: list[str] = field(default_factory=list)
     """Method, path and token of each request."""
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
+    def answer(self, path: str, query: dict[str, list[str]], body: Any) -> Any:
         """Return the answer to a question; None where there is none."""
-        if path == "/version":
-            return {"version": self.version}
-        if path == "/monitor/health":
-            return {
-                "metadatabase": {"status": "healthy"},
-                "scheduler": {"status": "unhealthy"},
-                "triggerer": {"status": None},
-            }
+        parts = path.strip("/").split("/")
+        lists = {
+            "/dags/~/dagRuns/list": ("dag_runs", self.runs, {"states": "state", "dag_ids": "dag_id"}),
+            "/dags/~/dagRuns/~/taskInstances/list": (
+                "task_instances",
+                self.tasks,
+                {"state": "state", "dag_ids": "dag_id", "dag_run_ids": "dag_run_id"},
+            ),
+        }
+        if path in lists:
+            return self.paged_of(*lists[path], body)
         if path == "/dags":
             found = [row for row in self.dags if query["owners"][0] in row["owners"]]
             return self.paged("dags", found, int(query["limit"][0]), int(query["offset"][0]))
-        if path == "/dags/~/dagRuns/list":
-            return self.paged_of("dag_runs", self.runs, body, {"states": "state", "dag_ids": "dag_id"})
-        if path == "/dags/~/dagRuns/~/taskInstances/list":
-            members = {"state": "state", "dag_ids": "dag_id", "dag_run_ids": "dag_run_id"}
-            return self.paged_of("task_instances", self.tasks, body, members)
-        parts = path.strip("/").split("/")
-        if parts[-1] == "tries":
-            return {"task_instances": self.tries.get(parts[5], [])}
-        if parts[-1] == "tasks":
-            return {"tasks": self.definitions}
+        plain = {
+            "version": {"version": self.version},
+            "health": {
+                "metadatabase": {"status": "healthy"},
+                "scheduler": {"status": "unhealthy"},
+                "triggerer": {"status": None},
+            },
+            "tasks": {"tasks": self.definitions},
+            "tries": {"task_instances": self.tries.get(parts[5], []) if len(parts) > 5 else []},
+        }
+        if parts[-1] in plain:
+            return plain[parts[-1]]
         if "logs" in parts:
             return self.logs.get(parts[5])
-        if len(parts) == 4 and parts[2] == "dagRuns":
-            return next((row for row in self.runs if row["dag_run_id"] == parts[3]), None)
-        return None
+        return next((row for row in self.runs if row["dag_run_id"] == parts[-1]), None)
 
-    def paged_of(self, key: str, rows: list[dict[str, Any]], body: Any, members: dict[str, str]) -> dict[str, Any]:
+    def paged_of(self, key: str, rows: list[dict[str, Any]], members: dict[str, str], body: Any) -> dict[str, Any]:
         """Return a page of the rows that a body asks for."""
         found = [
             row
@@ -146,67 +149,71 @@ class AirflowServer:
         return {key: rows[offset : offset + min(limit, self.page)], "total_entries": len(rows)}
 
 
-@contextmanager
-def airflow_server(server: AirflowServer | None = None) -> Iterator[AirflowServer]:
-    """Serve on a port of this host."""
-    state = server or AirflowServer()
+class Handler(BaseHTTPRequestHandler):
+    """Answers one request from the state of its server."""
 
-    class Handler(BaseHTTPRequestHandler):
-        """Answers one request."""
+    state: AirflowServer
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Be silent."""
+    def log_message(self, format: str, *args: Any) -> None:
+        """Be silent."""
 
-        def do_GET(self) -> None:
-            """Answer a question without a body."""
-            self.handle_any(None)
+    def do_GET(self) -> None:
+        """Answer a question without a body."""
+        self.answer_any(None)
 
-        def do_POST(self) -> None:
-            """Answer a question with a body."""
-            self.handle_any(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+    def do_POST(self) -> None:
+        """Answer a question with a body."""
+        self.answer_any(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
-        def handle_any(self, body: Any) -> None:
-            """Answer."""
-            parts = urlsplit(self.path)
-            token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
-            state.asked.append(f"{self.command} {parts.path} {token}".strip())
-            if parts.path == "/auth/token":
-                if body is not None and state.users.get(body["username"]) != body["password"]:
-                    self.send(401, b'{"detail": "Invalid credentials"}')
-                    return
-                if body is None and state.users:
-                    self.send(403, b'{"detail": "This method is only allowed if `simple_auth_manager_all_admins`"}')
-                    return
-                new = f"token-{len(state.asked)}"
-                if state.tokens is not None:
-                    state.tokens.add(new)
-                self.send(201, json.dumps({"access_token": new}).encode())
-            elif state.tokens is not None and token not in state.tokens:
-                self.send(401, b'{"detail": "Token has expired"}')
-            elif state.faults:
-                status, content, headers = state.faults.pop(0)
-                self.send(status, content, headers)
+    def answer_any(self, body: Any) -> None:
+        """Answer."""
+        parts, state = urlsplit(self.path), self.state
+        token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+        state.asked.append(f"{self.command} {parts.path} {token}".strip())
+        if parts.path == "/auth/token":
+            self.log_in(body)
+        elif state.tokens is not None and token not in state.tokens:
+            self.send(401, b'{"detail": "Token has expired"}')
+        elif state.faults:
+            self.send(*state.faults.pop(0))
+        else:
+            answer = state.answer(unquote(parts.path.removeprefix("/api/v2")), parse_qs(parts.query), body)
+            if answer is None:
+                self.send(404, b'{"detail": "not found"}')
+            elif isinstance(answer, list):
+                self.send(200, b"".join(json.dumps(line).encode() + b"\n" for line in answer))
             else:
-                answer = state.answer(
-                    self.command, unquote(parts.path.removeprefix("/api/v2")), parse_qs(parts.query), body
-                )
-                if answer is None:
-                    self.send(404, b'{"detail": "not found"}')
-                elif isinstance(answer, list):
-                    self.send(200, b"".join(json.dumps(line).encode() + b"\n" for line in answer))
-                else:
-                    self.send(200, json.dumps(answer).encode())
+                self.send(200, json.dumps(answer).encode())
 
-        def send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-            """Send an answer."""
-            self.send_response(status)
-            for name, text in (headers or {}).items():
-                self.send_header(name, text)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def log_in(self, body: Any) -> None:
+        """Give a token, if the login is right."""
+        state = self.state
+        if body is not None and state.users.get(body["username"]) != body["password"]:
+            self.send(401, b'{"detail": "Invalid credentials"}')
+        elif body is None and state.users:
+            self.send(403, b'{"detail": "This method is only allowed if `simple_auth_manager_all_admins` is True"}')
+        else:
+            new = f"token-{len(state.asked)}"
+            if state.tokens is not None:
+                state.tokens.add(new)
+            self.send(201, json.dumps({"access_token": new}).encode())
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    def send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        """Send an answer."""
+        self.send_response(status)
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@contextmanager
+def airflow_server() -> Iterator[AirflowServer]:
+    """Serve on a port of this host."""
+    state = AirflowServer()
+    handler = type("HandlerOfState", (Handler,), {"state": state})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         state.url = f"http://127.0.0.1:{http.server_address[1]}"
         threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:

@@ -320,7 +320,7 @@ def test_a_run_that_was_deleted_meanwhile(server: AirflowServer, spool: Spool) -
 def test_a_spool_that_cannot_be_written(server: AirflowServer, spool: Spool) -> None:
     """The error names the spool, and the next reconciliation finds the failure again."""
     spool.folder.parent.joinpath("spool").touch()
-    with pytest.raises(SpoolError, match="the spool .* cannot be"):
+    with pytest.raises(SpoolError, match=r"the spool .* cannot be"):
         run(server, spool)
     spool.folder.unlink()
     assert len(run(server, spool).missing) == 1

@@ -1,9 +1,9 @@
 """How often a run has been cleared, from what Airflow's REST API says of its tasks.
 
-The key of a failure has this number in it (`FailedTask.idempotency_key`). Callbacks read it from their run; the REST
-API does not give it. So it is counted here: each clearing leaves a trace in the tasks that it cleared. It gives a task a
-new id, whose first bits are the time, and allows it more attempts, which a retry does not. One clearing leaves traces in
-several tasks, so traces that may be of one moment count once.
+The key of a failure has this number in it (`FailedTask.idempotency_key`). Callbacks read it from their run, and the
+REST API does not give it. So it is counted here: each clearing leaves a trace in the tasks that it cleared. A task gets
+a new id, whose first bits are the time, and may be tried more often, which a retry does not allow. One clearing leaves
+traces in several tasks, so traces that may be of one moment count once.
 """
 
 from __future__ import annotations
