@@ -27,7 +27,10 @@ TESTED_IN = {
     ],
     "dkist_airflow_node/messages/test_spool": ["dkist_airflow_node/messages/spool_file"],
     # A small server, and an Airflow, that they ask.
-    "dkist_airflow_node/site/test_reconciliation": ["dkist_airflow_node/site/run", "dkist_airflow_node/site/task_error"],
+    "dkist_airflow_node/site/test_reconciliation": [
+        "dkist_airflow_node/site/run",
+        "dkist_airflow_node/site/task_error",
+    ],
     "dkist_airflow_node/commands/test_status": [
         "dkist_airflow_node/commands/prometheus",
         "dkist_airflow_node/commands/status_page",

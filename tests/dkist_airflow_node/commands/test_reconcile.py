@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,21 @@ def test_watch_ends_while_a_server_does_not_answer(monkeypatch: pytest.MonkeyPat
         with watch() as process:
             wait_for(lambda: asked, process)
             assert end(process) == "ended by SIGTERM\n"
+
+
+def test_the_unit_of_the_guide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The systemd unit on the page is one, and its command has the options that it names."""
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "failure-messages.md"
+    (text,) = re.findall(r"^```ini\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    unit = ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(text)
+    program, *arguments = unit["Service"]["ExecStart"].removeprefix("/usr/bin/env ").split()
+    assert program == "dkist-airflow-node"
+    assert main([*arguments, "--help"]) == 0
+    assert "--watch" in capsys.readouterr().out
+    if systemd := shutil.which("systemd-analyze"):
+        path = tmp_path / "dkist-messages.service"
+        path.write_text(text)
+        done = subprocess.run([systemd, "verify", "--man=no", path], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")

@@ -43,7 +43,7 @@ def status_page(status: SiteStatus, width: int) -> str:
     """
     span = duration_text(status.since.total_seconds())
     sections = [
-        [f"{_minute(status.time)} UTC; runs that have ended and tasks that have failed: in the last {span}"],
+        [f"{_minute(status.time)} UTC; ended runs and failed tasks are those of the last {span}"],
         *_airflow(status, width),
         _messages(status),
         _store(status, width),
