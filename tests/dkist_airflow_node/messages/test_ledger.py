@@ -8,11 +8,16 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dkist_airflow_node.errors import NotAcceptedError
+from dkist_airflow_node.messages import BusSettings, Spool, outbox, publish_waiting
+from dkist_airflow_node.messages.bus import BusConnection
 from dkist_airflow_node.messages.ledger import KEEP_DAYS, Ledger
+from tests.dkist_airflow_node.messages.test_message import make_message
 
 ADD = """
 import sys
@@ -132,3 +137,46 @@ def test_garbage_is_passed_over(tmp_path: Path) -> None:
         file.write(b"\0\0\0\xff 17\n99 short\n12345678901 long\n")
     ledger.add("after")
     assert set(ledger.confirmed()) == {"before", "after"}
+
+
+class FriendlyBus(BusConnection):
+    """Confirms every message, but for those of a task that it refuses."""
+
+    is_open = True
+
+    def publish(self, body: bytes) -> None:
+        """Confirm, or refuse."""
+        if b"Refused" in body:
+            raise NotAcceptedError("broker", "too long", is_fault_of_message=True)
+
+
+def test_what_the_broker_confirms_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a message that could not be spooled; not one that the broker refuses, nor one without a key."""
+    monkeypatch.setattr(outbox, "BusConnection", FriendlyBus)
+    spool = Spool(tmp_path)
+    bodies = {
+        name: replace(make_message(name), idempotency_key=None if name == "Keyless" else f"key-of-{name}").to_json()
+        for name in ("Spooled", "Refused", "Keyless", "Unspooled")
+    }
+    unspooled = bodies.pop("Unspooled")
+    for body in bodies.values():
+        spool.add(body)
+    settings = BusSettings(host="h", port=1, username="u", password="p")
+    delivery = publish_waiting(settings, spool, seconds=30, unspooled=[unspooled])
+    assert delivery.fault is None
+    assert delivery.published == 3
+    assert set(Ledger(tmp_path).confirmed()) == {"key-of-Spooled", "key-of-Unspooled"}
+
+
+def test_a_ledger_that_cannot_be_written_loses_no_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message is published, so it is deleted; the log has its key."""
+    monkeypatch.setattr(outbox, "BusConnection", FriendlyBus)
+    spool = Spool(tmp_path)
+    spool.add(replace(make_message(), idempotency_key="k").to_json())
+    (tmp_path / "confirmed").touch()
+    settings = BusSettings(host="h", port=1, username="u", password="p")
+    assert publish_waiting(settings, spool, seconds=30).published == 1
+    assert spool.paths() == []
+    assert "The confirmed key k is not recorded" in caplog.text
