@@ -4,7 +4,7 @@ from __future__ import annotations
 
 project = "DKIST tasks and workflows"
 author = "DKIST Data Center"
-copyright = "DKIST Data Center"  # noqa: A001 - Sphinx's name
+copyright = "DKIST Data Center"
 
 extensions = [
     "myst_parser",
@@ -27,5 +27,7 @@ napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 suppress_warnings = ["ref.python"]  # attributes of two classes with the same name, which no text refers to
