@@ -147,7 +147,7 @@ def test_a_dry_run_writes_nothing(server: AirflowServer, spool: Spool) -> None:
 @pytest.mark.parametrize("state", ["up_for_retry", "removed", "upstream_failed", "skipped", "success", "running", None])
 def test_what_is_no_failure(server: AirflowServer, spool: Spool, state: str | None) -> None:
     """Only a task that has failed for good is reported."""
-    server.tasks.append(task_row("Other", state=state))
+    server.tasks.append(task_row("Other", state=state, end_date=iso(CREATED + timedelta(minutes=1))))
     assert [message.task_name for message in run(server, spool).missing] == ["Calibrate"]
 
 
@@ -167,11 +167,24 @@ def test_a_run_that_was_failed_by_hand(server: AirflowServer, spool: Spool) -> N
     assert run(server, spool).missing == ()
 
 
-def test_a_run_that_took_too_long(server: AirflowServer, spool: Spool) -> None:
+@pytest.mark.parametrize("end", [None, iso(NOW - timedelta(hours=1))])
+def test_a_run_that_took_too_long(server: AirflowServer, spool: Spool, end: str | None) -> None:
     """Airflow records what it stops as skipped; callbacks report those tasks, so their keys count."""
-    server.tasks = [task_row(state="skipped"), task_row("Early", state="skipped", end_date=iso(CREATED))]
-    (message,) = run(server, spool).missing
-    assert (message.task_name, message.idempotency_key) == ("Calibrate", callback_key())
+    early = task_row("SkippedItself", state="skipped", end_date=iso(NOW - timedelta(hours=1, seconds=1)))
+    server.tasks = [task_row(state="skipped", end_date=end), early, task_row("Raised", end_date=iso(CREATED))]
+    messages = {message.task_name: message for message in run(server, spool).missing}
+    assert set(messages) == {"Calibrate", "Raised"}
+    assert messages["Calibrate"].idempotency_key == callback_key()
+    assert "took too long" in str(messages["Calibrate"].reason)
+
+
+def test_a_run_that_took_too_long_while_a_task_waited_for_its_retry(server: AirflowServer, spool: Spool) -> None:
+    """The dag-processor names that task; without its message the run is named."""
+    server.tasks = [task_row(state="skipped", end_date=iso(CREATED + timedelta(minutes=1)))]
+    assert [message.task_name for message in run(server, spool, is_dry=True).missing] == [None]
+    spool.folder.mkdir()
+    Ledger(spool.folder).add(callback_key())
+    assert run(server, spool).missing == ()
 
 
 def test_a_mapped_task(server: AirflowServer, spool: Spool) -> None:

@@ -8,7 +8,7 @@ import os
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,6 @@ CLOCKS_SECONDS = 60
 UNSEEN_CLEARINGS = 16
 """How many clearings without a trace in Airflow the confirmed keys may prove."""
 
-END_OF_RUN = timedelta(seconds=30)
-"""How long before the end of a run Airflow may record that it has stopped the run's tasks."""
-
 LOCK = "reconciliation.lock"
 """File in the spool: two reconciliations of one spool do not report the same failure twice."""
 
@@ -74,10 +71,22 @@ class Failure:
     """How often it has been cleared by now."""
     worker_number: int | None
     """What a worker of Airflow 3.0 or 3.1 takes for the number, if another one."""
+    named: tuple[Attempt, ...] = ()
+    """What the dag-processor may have named in place of the run: tasks that have run, and are skipped."""
 
     def task(self, number: int, reason: str | None = None) -> FailedTask:
         """Return the failure as callbacks see it: what makes the key is found in the same way as there."""
-        attempt = self.attempt
+        return self._task(self.attempt, number, reason)
+
+    def keys(self, more: int) -> Iterator[str]:
+        """Yield the keys under which somebody may have reported it, if the run was cleared some more times."""
+        for number in range(self.number, self.last_number + more + 1):
+            for attempt in (self.attempt, *self.named):
+                yield self._task(attempt, number).idempotency_key
+        if self.worker_number is not None:
+            yield self.task(self.worker_number).idempotency_key
+
+    def _task(self, attempt: Attempt | None, number: int, reason: str | None = None) -> FailedTask:
         instance = None
         if attempt is not None:
             instance = SimpleNamespace(
@@ -155,25 +164,28 @@ def _failures(api: AirflowApi, since: datetime, until: datetime) -> tuple[Collec
             worker = None
             if history is not None and history.earlier and not counts_running:
                 worker = min(0, history.attempts[0].max_tries - history.latest.max_tries)
-            found.append(Failure(workflows[key[0]], runs[key], failed, end, before, len(moments), worker))
+            named = () if failed else tuple(each for each in attempts if each.state == "skipped" and each.has_run)
+            found.append(Failure(workflows[key[0]], runs[key], failed, end, before, len(moments), worker, named))
     return runs.values(), sorted((each for each in found if each.end <= until), key=lambda each: each.end)
 
 
 def _failed_in(run: Run, attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt | None, datetime]]:
     """Yield each attempt of a run that failed, and when; None where the run failed without one."""
-    failed = [attempt for attempt in attempts if attempt.state == "failed"]
     run_end = run.end or datetime.now(UTC)
+    failed = [each for each in attempts if each.state == "failed" or _is_stopped(each, run, run_end)]
     if not failed and run.state == "failed":
-        # Airflow records what it stops at a run's time limit as skipped; callbacks report those tasks.
-        failed = [attempt for attempt in attempts if attempt.state == "skipped" and _is_stopped(attempt, run_end)]
-        if not failed:
-            yield None, run_end
+        yield None, run_end
     for attempt in failed:
         yield attempt, attempt.end or run_end
 
 
-def _is_stopped(attempt: Attempt, run_end: datetime) -> bool:
-    return attempt.has_run and (attempt.end is None or attempt.end >= run_end - END_OF_RUN)
+def _is_stopped(attempt: Attempt, run: Run, run_end: datetime) -> bool:
+    """Return whether the time limit of a run has stopped an attempt, which callbacks report.
+
+    Airflow records it as skipped. A task that has skipped itself ended before its run.
+    """
+    is_late = attempt.end is None or attempt.end >= run_end
+    return run.state == "failed" and attempt.state == "skipped" and attempt.has_run and is_late
 
 
 def _missing(failures: Sequence[Failure], reported: Mapping[str, float]) -> list[tuple[Failure, int]]:
@@ -182,11 +194,7 @@ def _missing(failures: Sequence[Failure], reported: Mapping[str, float]) -> list
     missing = []
     for failure in failures:
         earliest = failure.end.timestamp() - CLOCKS_SECONDS
-        numbers = list(range(failure.number, failure.last_number + unseen[failure.run.key] + 1))
-        if failure.worker_number is not None:
-            numbers.append(failure.worker_number)
-        times = [reported.get(failure.task(number).idempotency_key, 0.0) for number in numbers]
-        if max(times) < earliest:
+        if all(reported.get(key, 0.0) < earliest for key in failure.keys(unseen[failure.run.key])):
             number = failure.number
             while failure.task(number).idempotency_key in reported:  # of an older failure: the run was cleared since
                 number += 1

@@ -1,4 +1,4 @@
-"""The releases in the dags folder, from their manifests (``docs/manifest.md``)."""
+"""The releases in the dags folder, from their manifests (``docs/reference/manifest.md``)."""
 
 from __future__ import annotations
 
