@@ -167,7 +167,7 @@ def test_a_run_that_was_failed_by_hand(server: AirflowServer, spool: Spool) -> N
     assert run(server, spool).missing == ()
 
 
-@pytest.mark.parametrize("end", [None, iso(NOW - timedelta(hours=1))])
+@pytest.mark.parametrize("end", [None, iso(NOW - timedelta(hours=1))], ids=["no end", "the end of the run"])
 def test_a_run_that_took_too_long(server: AirflowServer, spool: Spool, end: str | None) -> None:
     """Airflow records what it stops as skipped; callbacks report those tasks, so their keys count."""
     early = task_row("SkippedItself", state="skipped", end_date=iso(NOW - timedelta(hours=1, seconds=1)))

@@ -19,6 +19,7 @@ from harness.rabbitmq import PrivateRabbitMQ
 from tests.dkist_airflow_node.messages.servers import mesh
 from tests.dkist_airflow_node.messages.test_failure_airflow import (
     INSTRUMENT,
+    RUN_TIMES_OUT,
     SETTLE_SECONDS,
     WAIT_SECONDS,
     Node,
@@ -88,6 +89,9 @@ def test_lost_messages_are_sent_once(
     airflow.wait_for_run(sleeping, by_hand)
     airflow.request("PATCH", f"/api/v2/dags/{sleeping}/dagRuns/byhandonly%2B1", {"state": "failed"})
 
+    slow, too_long = start(airflow, worker, "slowrun", [task("Sleep")], RUN_TIMES_OUT)
+    wait_for_end(airflow, slow, too_long)
+
     lost = [FailureMessage.from_json(read_message(path)) for path in Spool(worker.folder / "lost").paths()]
     expected = {(one.dag_run_id, one.task_name, one.idempotency_key) for one in lost}
     older = {("cleared+1", one.task_name, one.idempotency_key) for one in lost if one.dag_run_id == cleared}
@@ -101,9 +105,10 @@ def test_lost_messages_are_sent_once(
     assert main(["messages", "resend"]) == 0
     sent = [json.loads(body) for body in broker.take(QUEUE)]
     found = {(one["dagRunId"], one["taskName"], one["idempotencyKey"]) for one in sent}
-    assert len(sent) == len(found) == 7
+    assert len(sent) == len(found) == 8
     (whole,) = [one for one in sent if one["taskName"] is None]
     assert whole["dagRunId"] == by_hand
+    assert [one["taskName"] for one in sent if one["dagRunId"] == too_long] == ["Sleep"]
     assert {one for one in found if one[1] is not None} <= expected
     reasons = {one["taskName"]: one["reason"] for one in sent if one["dagRunId"] == plain}
     assert "SystemExit" in reasons["Raise"] or "1" in reasons["Raise"]
@@ -121,5 +126,5 @@ def test_lost_messages_are_sent_once(
     assert main(["status"]) == 0
     page = capsys.readouterr().out
     assert "test_lostmessages 1.0.0" in page
-    assert "Messages: 0 waiting; 0 set aside; 7 confirmed in 24h" in page
+    assert "Messages: 0 waiting; 0 set aside; 8 confirmed in 24h" in page
     assert "Airflow: MISSING" not in page
