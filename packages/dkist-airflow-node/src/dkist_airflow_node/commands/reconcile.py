@@ -150,7 +150,7 @@ def _send(settings: BusSettings, spool: Spool, seconds: float) -> None:
     if not spool.paths():
         return
     delivery = publish_waiting(settings, spool, seconds=seconds)
-    click.echo(f"{delivery.published} published, {len(spool.paths())} waiting in {spool.folder}")
+    click.echo(f"{delivery.published} published to {settings.address}, {len(spool.paths())} waiting in {spool.folder}")
     if delivery.fault is not None:
         raise delivery.fault
 

@@ -166,7 +166,12 @@ def _store(status: SiteStatus, width: int) -> list[str]:
         return [_gap(status, "store")]
     size = size_text(sum(one.size for one in facts.environments))
     rows = [
-        (one.name, size_text(one.size), _minute(one.last_use), _environment_state(one.is_complete, bool(one.processes)))
+        (
+            one.name,
+            size_text(one.size),
+            _minute(one.last_use),
+            _environment_state(is_complete=one.is_complete, is_used=bool(one.processes)),
+        )
         for one in facts.environments[:ROWS]
     ]
     title = f"Environments: {len(facts.environments)}, {size}"
@@ -174,7 +179,7 @@ def _store(status: SiteStatus, width: int) -> list[str]:
     return [lines[0], f"  in {facts.folder}", *lines[1:]]
 
 
-def _environment_state(is_complete: bool, is_used: bool) -> str:  # noqa: FBT001  # two facts of one environment
+def _environment_state(*, is_complete: bool, is_used: bool) -> str:
     if not is_complete:
         return "being built" if is_used else "incomplete"
     return "in use" if is_used else "unused"
