@@ -36,9 +36,3 @@ def test_a_folder_that_can_be_written_to_is_left_as_it_was(tmp_path: Path) -> No
     """Nothing is refused, and nothing stays."""
     assert refusal(str(tmp_path)) == ""
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_has_a_name_but_no_room_is_refused(tmp_path: Path) -> None:
-    """A full disk still takes the name of a file."""
-    (tmp_path / "probe").symlink_to("/dev/full")
-    assert "No space left on device; free space" in refusal(str(tmp_path))

@@ -27,9 +27,9 @@ def remedy(place: str, words: str) -> str:
 
 def refusal(folder: str) -> str:
     """Return why nothing can be written to a folder, and how to fix it; nothing where it can."""
-    path = f"{folder}/probe"
+    path = f"{folder}/{os.urandom(8).hex()}"  # of no file that the task may have put there
     try:
-        with open(path, "wb") as file:
+        with open(path, "xb") as file:
             file.write(bytes(4096))  # a full disk takes the name, but no content
         os.unlink(path)
     except OSError as error:
