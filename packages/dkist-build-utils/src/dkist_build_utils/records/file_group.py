@@ -1,0 +1,54 @@
+"""Files that stand together in the picture of a run, so that many of them stay legible."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dkist_build_utils.records.item import Item
+
+PLACES = 5
+"""Folders that are told apart between the same tasks; where there are more, all of their files stand together."""
+
+_NOUNS = {"file": "files", "folder": "folders", "uri": "URIs"}
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    """Files that the same tasks generated and used."""
+
+    makers: tuple[str, ...]
+    """The tasks that generated them."""
+    users: tuple[str, ...]
+    """The tasks that used them."""
+    place: str
+    """The folder that they are in, or the number of folders."""
+    items: tuple[Item, ...]
+    """The files."""
+
+    @property
+    def noun(self) -> str:
+        """What its members are called."""
+        kinds = {item.last.kind for item in self.items}
+        return _NOUNS.get(kinds.pop(), "items") if len(kinds) == 1 else "items"
+
+
+def groups_of(items: Iterable[Item]) -> list[FileGroup]:
+    """Return files in groups: those of one folder between the same tasks."""
+    found: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, list[Item]]] = {}
+    for item in items:
+        makers = tuple(dict.fromkeys(attempt.task for attempt in item.generated_by))
+        users = tuple(dict.fromkeys(attempt.task for attempt in item.used_by))
+        found.setdefault((makers, users), defaultdict(list))[item.place].append(item)
+    groups = []
+    for (makers, users), places in found.items():
+        if len(places) > PLACES:
+            together = tuple(item for each in places.values() for item in each)
+            groups.append(FileGroup(makers, users, f"{len(places)} folders", together))
+        else:
+            groups += [FileGroup(makers, users, place, tuple(each)) for place, each in places.items()]
+    return groups
