@@ -65,7 +65,7 @@ def crate_metadata(record: RunRecord, *, locks: Mapping[str, str] | None = None,
     graph = Graph()
     items = {item.uri: add_item(graph, item) for item in record.items}
     parts = [*items.values(), *_add_own_files(graph, record, locks or {}, has_prov=has_prov)]
-    tools, steps = Tools(graph, locks or {}), []
+    tools, steps = Tools(graph, record, locks or {}), []
     controls, every_action = [], []
     for place, task in enumerate(dict.fromkeys(attempt.task for attempt in record.attempts)):
         mine = [attempt for attempt in record.attempts if attempt.task == task]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -39,8 +40,9 @@ class Graph:
 class Tools:
     """The tools of a crate: a task in an environment."""
 
-    def __init__(self, graph: Graph, locks: Mapping[str, str]) -> None:
+    def __init__(self, graph: Graph, record: RunRecord, locks: Mapping[str, str]) -> None:
         self._graph = graph
+        self._record = record
         self._locks = locks
         self._known: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -70,6 +72,7 @@ class Tools:
                 alternateName=attempt.entry_point,
                 softwareVersion=version or attempt.workflow_version,
                 description=", ".join(filter(None, (attempt.distribution, f"Python {attempt.python}", lock))),
+                input=add_parameters(self._graph, self._record, attempt, is_value=False),
                 softwareRequirements=[
                     self._graph.add(
                         f"pkg:pypi/{quote(name, safe='')}@{quote(version, safe='')}",
@@ -87,7 +90,10 @@ def add_item(graph: Graph, item: Item) -> dict[str, str]:
     """Add an input or output."""
     last = item.last
     kind = {"folder": "Dataset", "file": "File", "missing": "File"}.get(last.kind, "CreativeWork")
-    identifier = item.uri + "/" if kind == "Dataset" and not item.uri.endswith("/") else item.uri
+    is_absolute = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", item.uri)
+    identifier = quote(item.uri, safe="%/:?#@!$&'()*+,;=~") if is_absolute else f"#item/{quote(item.uri, safe='')}"
+    if kind == "Dataset" and not identifier.endswith("/"):
+        identifier += "/"
     return graph.add(
         identifier,
         kind,

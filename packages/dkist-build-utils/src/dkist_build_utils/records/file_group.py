@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dkist_build_utils.records.item import Item
 
@@ -36,6 +36,16 @@ class FileGroup:
         kinds = {item.last.kind for item in self.items}
         return _NOUNS.get(kinds.pop(), "items") if len(kinds) == 1 else "items"
 
+    @property
+    def name(self) -> str:
+        """The name of the one file; of several, what their names have in common: ``dark_*.fits``."""
+        names = [item.name for item in self.items]
+        if len(names) == 1:
+            return names[0]
+        start = _common_start(names)
+        end = _common_start([name[len(start) :][::-1] for name in names])[::-1]
+        return f"{start}*{end}"
+
 
 def groups_of(items: Iterable[Item]) -> list[FileGroup]:
     """Return files in groups: those of one folder between the same tasks."""
@@ -52,3 +62,9 @@ def groups_of(items: Iterable[Item]) -> list[FileGroup]:
         else:
             groups += [FileGroup(makers, users, place, tuple(each)) for place, each in places.items()]
     return groups
+
+
+def _common_start(names: Sequence[str]) -> str:
+    """Return the letters that all names begin with."""
+    first, last = min(names), max(names)
+    return first[: next((place for place, letter in enumerate(first) if last[place : place + 1] != letter), len(first))]

@@ -133,9 +133,8 @@ def _files_box(group: FileGroup) -> _Box:
     changed = sum(state in {CHANGED, TOUCHED} for state in states)
     kind = "files gone" if gone == len(states) else "files changed" if gone or changed else "files"
     folder = group.place.rpartition("/")[2] or group.place or "/"
-    many = len(group.items) > 1
-    name = f"{folder}: {len(group.items)} {group.noun}" if many else group.items[0].name
-    notes = [] if many else [folder]
+    notes = [f"{len(group.items)} {group.noun}"] if len(group.items) > 1 else []
+    notes.append(folder)
     sizes = [item.last.size for item in group.items if item.last.size is not None]
     notes += [size_text(sum(sizes))] if sizes else []
     for number, word in ((gone, "gone"), (changed, "changed")):
@@ -144,7 +143,7 @@ def _files_box(group: FileGroup) -> _Box:
     listed = [f"{item.uri}{f' ({item.remark})' if item.remark else ''}" for item in group.items[:_LISTED]]
     if len(group.items) > _LISTED:
         listed.append(f"and {len(group.items) - _LISTED} more")
-    return _Box(kind, name, " · ".join(notes), "\n".join(listed))
+    return _Box(kind, group.name, " · ".join(notes), "\n".join(listed))
 
 
 def _edge(path: str, kind: str = "") -> str:
