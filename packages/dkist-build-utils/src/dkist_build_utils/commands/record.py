@@ -52,7 +52,7 @@ def record_command(
     """
     run = read_run(folder, recipe_run_id, workflow=workflow, version=version, check_files=check_files)
     for remark in run.remarks:
-        click.secho(f"note: {remark}", err=True, fg="yellow")
+        click.secho(f"note: {' '.join(remark.split())}", err=True, fg="yellow")
     if svg is not None:
         replace_file(svg, record_svg(run).encode())
     name = f"record_{run.workflow}_{run.recipe_run_id}".replace("/", "_")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dkist_build_utils.records.item import Item
 
 PLACES = 5
-"""Folders that are told apart between the same tasks; where there are more, all of their files stand together."""
+"""Most folders between the same tasks that have a group each; of more, all files stand together."""
 
 _NOUNS = {"file": "files", "folder": "folders", "uri": "URIs"}
 
