@@ -27,7 +27,7 @@ def test_many_folders_are_one_group(records: Records) -> None:
     records.add("Parse", [declared("generated", uri, kind="file") for uri in uris])
     (group,) = groups_of(read_run(records.folder, check_files=False).items)
     assert (group.place, len(group.items), group.noun) == ("1000 folders", 1000, "files")
-    assert group.name == "frame.fits*"
+    assert group.name == "frame.fits"
 
 
 def test_names_of_a_group_tell_what_is_common(records: Records) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from dkist_build_utils.records.item import Item
 
-PLACES = 5
+PLACES = 3
 """Most folders between the same tasks that have a group each; of more, all files stand together."""
 
 _NOUNS = {"file": "files", "folder": "folders", "uri": "URIs"}
@@ -39,7 +39,7 @@ class FileGroup:
     @property
     def name(self) -> str:
         """The name of the one file; of several, what their names have in common: ``dark_*.fits``."""
-        names = [item.name for item in self.items]
+        names = list(dict.fromkeys(item.name for item in self.items))
         if len(names) == 1:
             return names[0]
         start = _common_start(names)
