@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,15 @@ def test_hostile_names_make_a_crate_that_tools_read(records: Records, tmp_path: 
     found = entities(crate)
     assert found["#value/flag/true"]["value"] == "true"
     assert (found["#run"]["@type"], found["./"]["@type"]) == ("CreateAction", "Dataset")
+
+
+def test_record_file_of_any_name_is_copied(two_tasks: Records, tmp_path: Path) -> None:
+    """Somebody renamed a record: its bytes are in the crate all the same."""
+    odd = two_tasks.folder / os.fsdecode(b"caf\xe9 #1\n.jsonl")
+    (two_tasks.folder / "Parse-1.jsonl").rename(odd)
+    crate = write_crate(read_run(two_tasks.folder), tmp_path / "crate")
+    assert (crate / "records" / odd.name).read_bytes() == odd.read_bytes()
+    assert "records/caf%E9%20%231%0A.jsonl" in entities(crate)
 
 
 def test_crate_is_the_same_bytes_each_time(two_tasks: Records, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def attempt_from_lines(file: str, lines: Iterable[bytes]) -> RecordedAttempt | N
     tried = _number(start, "try_number")
     peak, cpu = _number(end, "peak_memory_bytes"), _number(end, "cpu_seconds")
     return RecordedAttempt(
-        file=clean(file),
+        file=file,
         task=task,
         workflow=workflow,
         workflow_version=workflow_version,

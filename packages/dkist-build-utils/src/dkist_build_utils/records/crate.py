@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from pathlib import Path
@@ -182,7 +183,7 @@ def _add_own_files(
     """Add the files of the crate itself."""
     own = [
         graph.add(
-            f"records/{quote(attempt.file)}",
+            f"records/{quote(os.fsencode(attempt.file))}",
             "File",
             name=f"record of {attempt.task}",
             encodingFormat="application/jsonl",

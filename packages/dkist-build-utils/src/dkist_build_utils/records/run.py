@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.errors import RecordError, counted
-from dkist_build_utils.records.attempt import WITHOUT_A_WORD, Declaration, RecordedAttempt, attempt_from_lines
+from dkist_build_utils.records.attempt import WITHOUT_A_WORD, Declaration, RecordedAttempt, attempt_from_lines, clean
 from dkist_build_utils.records.item import Item, items_of
 from dkist_build_utils.records.journal import read_journal
 
@@ -106,7 +106,7 @@ def read_run(
     _check_choice(folder, found, chosen, is_one_version=journal is None)
     items = items_of(chosen, check_files=check_files)
     remarks = [*_remarks_on_attempts(chosen), *_remarks_on_contents(chosen), *_remarks_on_items(items)]
-    remarks += [f"{name} is not a record that can be read; it is left out" for name in unread]
+    remarks += [f"{clean(name)} is not a record that can be read; it is left out" for name in unread]
     known = {(each.task, each.try_number) for each in found}
     lost = sorted(
         f"{task} try {number}" for task, number in (journal.ends if journal else ()) if (task, number) not in known
@@ -163,7 +163,7 @@ def _remarks_on_attempts(attempts: Sequence[RecordedAttempt]) -> Iterator[str]:
         if each.result is None:
             yield f"{name} {WITHOUT_A_WORD}: it was killed, or goes on"
         if each.skipped_lines:
-            yield f"{each.file}: {counted(each.skipped_lines, 'line')} cannot be read"
+            yield f"{clean(each.file)}: {counted(each.skipped_lines, 'line')} cannot be read"
 
 
 def _remarks_on_contents(attempts: Sequence[RecordedAttempt]) -> Iterator[str]:
