@@ -62,6 +62,8 @@ TESTED_IN = {
         "dkist_build_utils/deployment/supply",
     ],
     "dkist_build_utils/deployment/test_finding": ["dkist_build_utils/deployment/vulnerability"],
+    "dkist_build_utils/pictures/test_graph_svg": ["dkist_build_utils/pictures/drawing"],
+    "dkist_build_utils/records/test_crate": ["dkist_build_utils/records/entities"],
     "dkist_build_utils/release/test_builder": ["dkist_build_utils/release/environment"],
     "dkist_build_utils/release/test_manifest": ["dkist_build_utils/release/provenance"],
     "dkist_build_utils/release/test_origin": ["dkist_build_utils/release/wheel"],
