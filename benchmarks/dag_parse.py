@@ -31,8 +31,8 @@ def compare() -> list[Comparison]:
     with tempfile.TemporaryDirectory(prefix="dkist-benchmark-") as name:
         folder = Path(name)
         for count in COUNTS:
-            _write_ours(folder / "ours" / str(count), count)
-            _write_by_hand(folder / "by-hand" / str(count), count)
+            write_ours(folder / "ours" / str(count), count)
+            write_by_hand(folder / "by-hand" / str(count), count)
         here = Path(sys.executable)
         rows = _comparisons(here, folder, "by-hand", limit=LARGEST_RATIO)
         rows += _comparisons(here, folder, "by-hand", limit=LARGEST_RATIO, is_first=True)
@@ -43,7 +43,7 @@ def compare() -> list[Comparison]:
         for count in COUNTS:
             output = folder / "predecessor" / str(count)
             output.mkdir(parents=True)
-            _run([python, HERE / "predecessor_files.py", output, count], folder)
+            run_with_airflow([python, HERE / "predecessor_files.py", output, count], folder)
         return rows + _comparisons(python, folder, "predecessor")
 
 
@@ -57,7 +57,7 @@ def _comparisons(
     if is_first:
         for cache in folder.rglob("__pycache__"):
             shutil.rmtree(cache)
-    taken = json.loads(_run([python, *program, ROUNDS, *folders], folder).splitlines()[-1])
+    taken = json.loads(run_with_airflow([python, *program, ROUNDS, *folders], folder).splitlines()[-1])
     median = {name: statistics.median(seconds) for name, seconds in taken.items()}
     return [
         Comparison(
@@ -72,7 +72,8 @@ def _comparisons(
     ]
 
 
-def _write_ours(folder: Path, count: int) -> None:
+def write_ours(folder: Path, count: int) -> None:
+    """Write DAG files as an export does."""
     folder.mkdir(parents=True)
     locks: dict[tuple[str, ...], Lock] = {(): Lock("requirements.txt", "0" * 64)}
     for number in range(count):
@@ -80,7 +81,7 @@ def _write_ours(folder: Path, count: int) -> None:
         (folder / f"{workflow.dag_id}.py").write_bytes(render_dag_file(workflow, locks=locks, python="3.11"))
 
 
-def _write_by_hand(folder: Path, count: int) -> None:
+def write_by_hand(folder: Path, count: int) -> None:
     """Write DAG files as Airflow's documentation shows: one operator after the other."""
     folder.mkdir(parents=True)
     operators = "\n".join(
@@ -98,7 +99,7 @@ def _write_by_hand(folder: Path, count: int) -> None:
         (folder / f"by_hand_1.{version}.py").write_text(text)
 
 
-def _run(command: list[object], folder: Path) -> str:
+def run_with_airflow(command: list[object], folder: Path) -> str:
     """Run a program with an Airflow home of its own and return what it printed."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
     environ |= {"AIRFLOW_HOME": str(folder / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
