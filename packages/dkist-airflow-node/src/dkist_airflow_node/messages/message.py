@@ -23,6 +23,12 @@ class Source(StrEnum):
     DAG_PROCESSOR = "dag-processor"
     """Airflow's dag-processor: it knows that the task has failed, and rarely why."""
 
+    LISTENER = "listener"
+    """Our listener in Airflow's scheduler or API server: it knows that a task or a run was set to failed, not why."""
+
+    RECONCILER = "reconciler"
+    """Our reconciler: it asked Airflow afterwards which tasks have failed."""
+
 
 @dataclass(frozen=True)
 class FailureMessage:
@@ -65,7 +71,7 @@ class FailureMessage:
     """Different in every message."""
 
     source: str | None = None
-    """Who reports the failure: `worker` (which knows the error) or `dag-processor`; others may follow."""
+    """Who reports it: `worker` (which knows the error), `dag-processor`, `listener` or `reconciler`; others may follow."""
 
     host: str | None = None
     """The host that reports the failure."""
