@@ -71,13 +71,25 @@ class FailureMessage:
     """Different in every message."""
 
     source: str | None = None
-    """Who reports it: `worker` (which knows the error), `dag-processor`, `listener` or `reconciler`; others may follow."""
+    """Who reports it: `worker` (knows the error), `dag-processor`, `listener` or `reconciler`; others may follow."""
 
     host: str | None = None
     """The host that reports the failure."""
 
     time: str | None = None
     """When the message was made: UTC, ISO 8601."""
+
+    max_tries: int | None = None
+    """How many attempts Airflow allows, or `null`."""
+
+    duration_seconds: float | None = None
+    """How long the attempt took, or `null`."""
+
+    distribution: str | None = None
+    """Name and version of the instrument package, as its release has them, or `null`."""
+
+    environment: str | None = None
+    """SHA-256 of the task's lock, or `null`. The environment's folder in the store begins with its first 32 digits."""
 
     def to_json(self) -> bytes:
         """Return the body of the message."""
