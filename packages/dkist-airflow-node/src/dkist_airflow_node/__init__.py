@@ -10,18 +10,30 @@ from dkist_airflow_node.errors import AirflowNodeError, AirflowNotInstalledError
 
 if TYPE_CHECKING:
     from dkist_airflow_node.dag import Lock, render_dag_file
-    from dkist_airflow_node.messages import publish_failure
+    from dkist_airflow_node.messages import FailureMessage, alert_text, knows_more, merged, publish_failure
 
 __all__ = [
     "AirflowNodeError",
     "AirflowNotInstalledError",
+    "FailureMessage",
     "Lock",
     "__version__",
+    "alert_text",
+    "knows_more",
+    "merged",
     "publish_failure",
     "render_dag_file",
 ]
 
-_ROOMS = {"Lock": "dag", "publish_failure": "messages", "render_dag_file": "dag"}
+_ROOMS = {
+    "FailureMessage": "messages",
+    "Lock": "dag",
+    "alert_text": "messages",
+    "knows_more": "messages",
+    "merged": "messages",
+    "publish_failure": "messages",
+    "render_dag_file": "dag",
+}
 """Where names come from when they are asked for: Airflow imports this package, for its plug-in, in every process."""
 
 

@@ -17,7 +17,7 @@ class FailureListener:
     @hookimpl
     def on_starting(self, component: Any) -> None:
         """Import what the scheduler needs before its loop begins, and before it forks."""
-        if getattr(component, "job_type", None) == "SchedulerJob":
+        if hasattr(component, "_sa_instance_state"):  # a job of Airflow's, which has no type yet; not a task
             import dkist_airflow_node.messages  # noqa: F401 for its effect
 
     @hookimpl

@@ -6,13 +6,13 @@ thread writes each message to the spool and sends none: what sends the spool of 
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import logging
 import os
-import threading
+import time
 import traceback
-from collections import OrderedDict
-from queue import SimpleQueue
+from collections import OrderedDict, deque
 from typing import Any
 
 from dkist_airflow_node.errors import SpoolError
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 EXIT_SECONDS = 2.0
 """How long the end of the process waits for messages that are not on disk yet."""
+
+PERIOD_SECONDS = 0.1
+"""How often the thread looks for failures: the longest time that one is in memory only."""
 
 REMEMBERED = 10_000
 """How many failures are remembered: Airflow reports one mark by hand through the task and through the run."""
@@ -61,39 +64,40 @@ def _hear(look: Any, row: Any, words: Any) -> None:
 
 
 class Writer:
-    """A thread that writes failures to the spool. It begins with the first one."""
+    """A thread that writes failures to the spool. It begins with the first one.
+
+    The thread looks for work by itself: waking it may cost the caller its place on a busy processor (17 ms were seen).
+    """
 
     def __init__(self) -> None:
-        self._waiting: SimpleQueue[Failures | threading.Event] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._waiting: deque[Failures] = deque()
+        self._has_begun = False
         self._written: OrderedDict[tuple[str, int | None], None] = OrderedDict()
 
     def put(self, failures: Failures) -> None:
         """Have failures written, and return at once."""
-        self._waiting.put(failures)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="dkist-failure-listener", daemon=True)
-            self._thread.start()
+        self._waiting.append(failures)
+        if not self._has_begun:
+            self._has_begun = True
+            _thread.start_new_thread(self._run, ())  # `threading.Thread.start` would wait for the thread
             atexit.register(self.wait, EXIT_SECONDS)
 
     def wait(self, seconds: float) -> bool:
         """Wait until everything is written, but not for ever; return whether it is."""
-        if self._thread is None:
-            return True
-        is_written = threading.Event()
-        self._waiting.put(is_written)
-        return is_written.wait(seconds)
+        end = time.monotonic() + seconds
+        while self._waiting and time.monotonic() < end:
+            time.sleep(PERIOD_SECONDS / 10)
+        return not self._waiting
 
     def _run(self) -> None:
         while True:
-            item = self._waiting.get()
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
-            try:
-                self._write(item)
-            except Exception:  # the next failure must still be written
-                logger.error("A failure message may not have been spooled: %s", traceback.format_exc())
+            while self._waiting:
+                try:
+                    self._write(self._waiting[0])
+                except Exception:  # the next failure must still be written
+                    logger.error("A failure message may not have been spooled: %s", traceback.format_exc())
+                self._waiting.popleft()  # not before: `wait` looks whether any are left
+            time.sleep(PERIOD_SECONDS)
 
     def _write(self, failures: Failures) -> None:
         name, version = failures.workflow
