@@ -123,7 +123,7 @@ def test_no_import_cycle() -> None:
 
 
 def test_airflow_is_imported_in_four_places_only() -> None:
-    """The body of the DAG file, the type of what load returns, the plug-in, and the program that runs inside Airflow."""
+    """The body of the DAG file, the type of what load returns, the plug-in, and the program that runs in Airflow."""
     found = {module.name for module in MODULES.values() for _, name in imports_of(module) if is_airflow(name)}
     assert found == {
         "dkist_airflow_node.dag.body",

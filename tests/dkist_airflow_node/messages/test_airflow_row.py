@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import JSON, ForeignKey, create_engine, event
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, configure_mappers, mapped_column, relationship
 
+from dkist_airflow_node.messages import airflow_row
 from dkist_airflow_node.messages.airflow_row import MARKED, failure_of_task, failures_of_run, is_row
 from dkist_airflow_node.messages.exported_dag import OWNER, ExportedWorkflow
 from dkist_airflow_node.messages.failed_task import named_task
 from tests.dkist_airflow_node.messages.airflow_context import RUN_AFTER, Instance, dag_context
 
-START = datetime(2026, 1, 2, 3, 4, 10)
+START = datetime(2026, 1, 2, 3, 4, 10, tzinfo=UTC)
 TAGS = ("vbi", "l0", "vbi_l0", "1.0.0")
 DAG = SimpleNamespace(
     dag_id="vbi_l0_1.0.0",
@@ -80,11 +81,11 @@ class TaskInstance(Base):
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Return a session of a database with one run, whose task has failed in its second attempt."""
+    configure_mappers()  # Airflow's are configured too, and want the modules that are replaced below
     module = ModuleType("airflow.models.taskinstance")
     module.TaskInstance = TaskInstance  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    configuration = SimpleNamespace(conf=SimpleNamespace(get=lambda *_, **__: "http://airflow/"))
-    monkeypatch.setitem(sys.modules, "airflow.configuration", configuration)  # type: ignore[arg-type]
+    monkeypatch.setattr(airflow_row, "_base_url", lambda: "http://airflow/")
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -35,6 +37,13 @@ def from_listener(spool: Spool, task_id: str) -> FailureMessage:
     return FailureMessage.from_json(
         json.dumps(members | {"source": "listener", "reason": "marked as failed by hand", "tryNumber": 3}).encode()
     )
+
+
+def is_all_noted(seen: Path) -> bool:
+    """Return whether the consumer knows that it has posted everything: killed before, it would post it again."""
+    with closing(sqlite3.connect(seen)) as connection:
+        (left,) = connection.execute("SELECT count(*) FROM failures WHERE posted IS NULL").fetchone()
+    return left == 0
 
 
 def test_consumer_posts_each_failure_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +82,8 @@ def test_consumer_posts_each_failure_once(tmp_path: Path, monkeypatch: pytest.Mo
             consumer = subprocess.Popen([sys.executable, str(PROGRAM)], cwd=tmp_path, env=environment)
             counts = ("list_queues", "--no-table-headers", "messages")
             wait_for(lambda: broker.control(*counts).strip() == "0", "the end of the queue", seconds=60)
-            wait_for(lambda: len(posted) >= count, f"{count} posts", seconds=20)
+            wait_for(lambda: len(posted) >= count, f"{count} posts", seconds=60)
+            wait_for(lambda: is_all_noted(tmp_path / "seen.db"), "the program's own note of them", seconds=60)
             consumer.kill()
             consumer.wait()
 

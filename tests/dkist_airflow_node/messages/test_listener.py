@@ -54,8 +54,14 @@ def test_failures_are_spooled_once(spool: Spool) -> None:
     assert {json.loads(path.read_bytes())["source"] for path in spool.paths()} == {"listener"}
 
 
-def test_hooks_never_raise(caplog: pytest.LogCaptureFixture) -> None:
+def test_hooks_never_raise(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A fault of ours is in the log, and not in Airflow's way."""
+
+    def raise_error(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(listener, "failures_of_run", raise_error)
+    monkeypatch.setattr(listener, "failure_of_task", raise_error)
     hear_failed_run(ROW, "task_failure")
     hear_failed_task(ROW, "x")
     assert caplog.text.count("A failure may not have been heard of") == 2

@@ -99,7 +99,7 @@ class Site:
         return [body for body in bodies if (body["workflowName"], body["dagRunId"]) == (name, run_id)]
 
     def is_vague(self, message: dict[str, Any]) -> bool:
-        """Return whether it is the one message that the dag-processor of 3.0 sends for a run, whose states it misses."""
+        """Return whether the dag-processor of 3.0, which knows no states, sends it for a run as a whole."""
         return self.minor == "3.0" and message["source"] == "dag-processor" and message["taskName"] is None
 
     def failures(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
