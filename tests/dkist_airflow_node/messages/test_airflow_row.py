@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -158,6 +158,7 @@ def test_in_the_api_server_the_request_is_asked(session: Session) -> None:
     found = failures_of_run(run, "")
     assert found is not None
     assert sorted(str(task.task_id) for task in found.tasks) == ["Calibrate", "Write"]
+    assert {task.reason for task in found.tasks} == {MARKED}
     assert session.new
     assert {task.log_url for task in found.tasks if task.task_id == "Write"} == {
         "http://airflow/dags/vbi_l0_1.0.0/runs/r1/tasks/Write"
@@ -168,7 +169,7 @@ def test_a_run_without_a_failed_task(session: Session) -> None:
     """A run that has timed out reports what was running, which Airflow records as skipped; else it reports itself."""
     run, (calibrate, write) = loaded(session)
     calibrate.state, calibrate.end_date = "skipped", None
-    found = failures_of_run(run, "timed_out")
+    found = failures_of_run(run, "")
     assert found is not None
     assert [(task.task_id, task.reason) for task in found.tasks] == [("Calibrate", "timed_out")]
     calibrate.state, calibrate.end_date, write.state = "success", START, "success"

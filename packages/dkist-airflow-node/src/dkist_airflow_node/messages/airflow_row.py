@@ -78,7 +78,8 @@ def failures_of_run(run: Any, message: Any) -> Failures | None:
     failed = [row for row in rows if _word(row.get("state")) == "failed"]
     if not failed:  # of a run that has timed out Airflow records the tasks that were running as skipped
         failed = [row for row in rows if row.get("start_date") and not row.get("end_date")]
-    reason = _reason(message)
+    # Airflow says nothing of a mark before 3.3, and nothing of a timeout before 3.2. Only the scheduler loads the DAG.
+    reason = _reason(message) or (MARKED if dag is None else "timed_out")
     return Failures(workflow, tuple(_task(run, row, dag, reason) for row in failed or [{}]))
 
 
@@ -143,9 +144,7 @@ def _session(row: Any) -> Any:
 
 def _reason(said: Any) -> str:
     text = str(said or "")
-    if "manually set" in text:
-        return MARKED
-    return text or "the run was marked as failed, or has timed out: this Airflow does not say which"
+    return MARKED if "manually set" in text else text
 
 
 def _word(state: Any) -> str:
