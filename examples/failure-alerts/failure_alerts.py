@@ -37,7 +37,7 @@ TABLE = "CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, since REAL, 
 def remember(seen: sqlite3.Connection, body: bytes) -> None:
     """Add a message to what is known of its failure."""
     message = FailureMessage.from_json(body)
-    key = message.idempotency_key or message.conversation_id  # the first version had no keys
+    key = str(message.idempotency_key or message.conversation_id)  # the first version had no keys
     row = seen.execute("SELECT body FROM failures WHERE key = ?", (key,)).fetchone()
     if row is None:
         seen.execute("INSERT INTO failures VALUES (?, ?, ?, NULL)", (key, time.time(), message.to_json()))
@@ -54,7 +54,7 @@ def post_due(seen: sqlite3.Connection) -> None:
     for key, body in seen.execute(query, (time.time() - HOLD_SECONDS,)).fetchall():
         message = FailureMessage.from_json(body)
         post(alert_text(message))
-        seen.execute("UPDATE failures SET posted = ? WHERE key = ?", (message.source or "unknown", key))
+        seen.execute("UPDATE failures SET posted = ? WHERE key = ?", (str(message.source), key))
     seen.execute("DELETE FROM failures WHERE since < ? AND posted IS NOT NULL", (time.time() - KEEP_SECONDS,))
 
 

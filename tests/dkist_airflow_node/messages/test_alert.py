@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -47,6 +47,15 @@ def test_a_message_of_the_first_version_makes_an_alert() -> None:
     assert alert_text(replace(LEAST, task_name=None, dag_run_id=None)) == "FAILED: the run, vbi_l0 2.1.0"
     assert "Attempt 2, after" in alert_text(replace(FULL, max_tries=None))
     assert "Reported on worker-07" in alert_text(replace(FULL, source=None))
+
+
+@pytest.mark.parametrize("odd", [5, -1.5, float("nan"), True, "", "x", ["x"], {"x": None}])
+def test_a_message_may_hold_anything(odd: object) -> None:
+    """A message with a member of another type must not stop the program that reads the queue."""
+    message = replace(LEAST, **{field.name: odd for field in fields(LEAST)})  # type: ignore[arg-type]
+    assert "FAILED: " in alert_text(message)
+    assert "FAILED: " in alert_text(merged(message, FULL))
+    assert "FAILED: " in alert_text(merged(FULL, message))
 
 
 def test_a_test_is_no_alarm() -> None:

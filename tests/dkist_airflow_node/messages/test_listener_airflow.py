@@ -173,7 +173,7 @@ def test_a_run_that_ends(site: Site) -> None:
 
 def test_marked_by_hand(site: Site) -> None:
     """A task, or a run, that is marked as failed while it runs is one failure, whoever reports it."""
-    # No task after it: Airflow skips that, and a scheduler that looks in the same moment may then make the run a success.
+    # No task after it: Airflow skips that, and a scheduler that looks in this moment may then make the run a success.
     dag_id, of_task = site.run("byhand", [task("Sleep")])
     of_run = site.airflow.trigger(dag_id, recipe_run_id=7, run_id="of-run")
     for run_id in (of_task, of_run):

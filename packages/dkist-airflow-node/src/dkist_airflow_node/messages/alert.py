@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,14 @@ def alert_text(message: FailureMessage) -> str:
     Parameters
     ----------
     message : FailureMessage
-        A message of any version: what it does not say is left out.
+        A message of any version. What it does not say is left out. A member may hold anything: it comes from outside.
     """
     test = "TEST, nothing has failed. " if message.task_name == TEST_NAME else ""
     what = f"task {message.task_name}" if message.task_name else "the run"
     recipe_run = "" if message.recipe_run_id is None else f" of recipe run {message.recipe_run_id}"
     lines = [
         f"{test}FAILED: {what}{recipe_run}, {message.workflow_name} {message.workflow_version}",
-        *(line for line in (message.reason or "").splitlines() if line.strip()),
+        *(line for line in str(message.reason or "").splitlines() if line.strip()),
         _attempt(message),
         _environment(message),
         f"Run {message.dag_run_id}." if message.dag_run_id else "",
@@ -82,7 +83,8 @@ def _attempt(message: FailureMessage) -> str:
     if message.try_number is None:
         return ""
     allowed = "" if message.max_tries is None else f" of {message.max_tries}"
-    duration = "" if message.duration_seconds is None else f", after {_duration(message.duration_seconds)}"
+    seconds = message.duration_seconds
+    duration = f", after {_duration(seconds)}" if isinstance(seconds, int | float) and math.isfinite(seconds) else ""
     return f"Attempt {message.try_number}{allowed}{duration}."
 
 
@@ -95,14 +97,14 @@ def _duration(seconds: float) -> str:
 
 
 def _environment(message: FailureMessage) -> str:
-    environment = f"environment {message.environment[:12]}" if message.environment else ""
-    parts = [part for part in (message.distribution, environment) if part]
+    environment = f"environment {str(message.environment)[:12]}" if message.environment else ""
+    parts = [str(part) for part in (message.distribution, environment) if part]
     return f"Ran {', '.join(parts)}." if parts else ""
 
 
 def _reporter(message: FailureMessage) -> str:
     if not message.source and not message.host:
         return ""
-    time = f" at {message.time[:19].replace('T', ' ')} UTC" if message.time else ""
+    time = f" at {str(message.time)[:19].replace('T', ' ')} UTC" if message.time else ""
     source = f" by the {message.source}" if message.source else ""
     return f"Reported{source}{f' on {message.host}' if message.host else ''}{time}."
