@@ -74,7 +74,7 @@ def test_durations_are_words(seconds: float, words: str) -> None:
 
 def test_who_knows_more() -> None:
     """The worker has the error; a source that this version does not know comes last."""
-    order = ["worker", "listener", "reconciler", "dag-processor", "another"]
+    order = ["worker", "reconciler", "listener", "dag-processor", "another"]
     messages = [replace(LEAST, source=source) for source in order]
     for place, message in enumerate(messages):
         assert not knows_more(message, message)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 TEST_NAME = "test message"
 """Workflow, version and task of a message that was sent to try the bus: nothing has failed."""
 
-KNOWLEDGE = (Source.WORKER, Source.LISTENER, Source.RECONCILER, Source.DAG_PROCESSOR)
-"""Who knows most of a failure comes first: the worker has the exception, the dag-processor often the bare fact."""
+KNOWLEDGE = (Source.WORKER, Source.RECONCILER, Source.LISTENER, Source.DAG_PROCESSOR)
+"""Who knows most of a failure comes first: the worker has the exception, the reconciler what the log has."""
 
 
 def knows_more(message: FailureMessage, other: FailureMessage) -> bool:
