@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,11 +20,14 @@ from dkist_airflow_node.messages import (
     EXCHANGE,
     QUEUE,
     ROUTING_KEY,
+    TEST_NAME,
     BusConnection,
     BusSettings,
     FailureMessage,
+    Source,
     Spool,
     Watched,
+    alert_text,
     answering_address,
     bus_settings,
     deadline_seconds,
@@ -34,8 +39,6 @@ from dkist_airflow_node.messages import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-TEST_NAME = "test message"
 
 EPILOG = """
 \b
@@ -60,19 +63,29 @@ messages_commands.add_command(reconcile_command)
 
 
 @messages_commands.command("test", epilog=EPILOG)
-def test_command() -> int:
+@click.option("--failure", "is_failure", is_flag=True, help="Send what a worker would, and print the alert for it.")
+def test_command(*, is_failure: bool) -> int:
     """Publish a test message, and report each step.
 
     The message is marked as a test and is not spooled. The command stops at the first step that fails, with exit
     status 1.
     """
+    message = _test_failure() if is_failure else _test_message()
+    status = _try_bus(message)
+    if is_failure:
+        click.echo(f"\nThe alert for this message:\n\n{alert_text(message)}")
+    return status
+
+
+def _try_bus(message: FailureMessage) -> int:
+    """Publish a message, report each step, and return the exit status."""
     settings = bus_settings(os.environ)
     tls = f"TLS, trusting {settings.ca_file}" if settings.ca_file else "no TLS (DKIST_MESSAGE_CA_FILE is not set)"
     _say("settings", f"broker {settings.host} port {settings.port}, user {settings.username!r}, {tls}")
     seconds = deadline_seconds(os.environ)
     step = "address"
     try:
-        for step, found in Watched(_test_steps(settings, seconds), seconds=seconds):
+        for step, found in Watched(_test_steps(settings, seconds, message), seconds=seconds):
             if found is not None:
                 _say(step, found)
     except MessageError as error:
@@ -144,7 +157,7 @@ def _row(path: Path, message: FailureMessage) -> tuple[str, ...]:
     )
 
 
-def _test_steps(settings: BusSettings, seconds: float) -> Iterator[tuple[str, str | None]]:
+def _test_steps(settings: BusSettings, seconds: float, message: FailureMessage) -> Iterator[tuple[str, str | None]]:
     """Yield each step's name with None before it, and with what was found after it."""
     yield "address", f"{answering_address(settings, seconds)} answers"
     with BusConnection(settings, seconds) as bus:
@@ -158,7 +171,6 @@ def _test_steps(settings: BusSettings, seconds: float) -> Iterator[tuple[str, st
         yield "route", None
         yield "route", f"{ROUTING_KEY} {bus.ensure_route()}"
         yield "confirm", None
-        message = _test_message()
         bus.publish(message.to_json())
         yield "confirm", f"the broker has the test message in a queue (key {message.idempotency_key})"
 
@@ -174,6 +186,22 @@ def _test_message() -> FailureMessage:
         idempotency_key=str(uuid.uuid4()),
         host=socket.gethostname(),
         time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _test_failure() -> FailureMessage:
+    """Return a test message with every member that a worker's message has."""
+    return replace(
+        _test_message(),
+        log_url="https://airflow.example.org/dags/test/runs/test/tasks/test?try_number=2",
+        recipe_run_id=1,
+        try_number=2,
+        max_tries=2,
+        duration_seconds=192.0,
+        reason="ValueError: this is a test, sent by 'dkist-airflow-node messages test --failure'",
+        source=Source.WORKER,
+        distribution="dkist-processing-test 1.0.0",
+        environment=hashlib.sha256(TEST_NAME.encode()).hexdigest(),
     )
 
 
