@@ -8,6 +8,7 @@ import click
 
 from dkist_airflow_node.__about__ import __version__
 from dkist_airflow_node.commands.environments import environments_commands
+from dkist_airflow_node.commands.epilogue import epilogue
 from dkist_airflow_node.commands.messages import messages_commands
 from dkist_airflow_node.errors import AirflowNodeError
 
@@ -16,12 +17,11 @@ if TYPE_CHECKING:
 
 PROGRAM = "dkist-airflow-node"
 
-EPILOG = f"""
-\b
-Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
-Settings are environment variables: see '{PROGRAM} GROUP --help'.
-Read on: docs/how-to/environments.md and docs/how-to/failure-messages.md.
-"""
+EPILOG = epilogue(
+    "docs/how-to/environments.md",
+    "docs/how-to/failure-messages.md",
+    settings=f"see '{PROGRAM} GROUP --help'",
+)
 
 
 @click.group(
