@@ -26,7 +26,7 @@ TESTED_IN = {
         "dkist_airflow_node/messages/outgoing",
     ],
     "dkist_airflow_node/messages/test_spool": ["dkist_airflow_node/messages/spool_file"],
-    "dkist_airflow_node/commands/test_epilogue": ["dkist_build_utils/commands/epilogues"],
+    "dkist_airflow_node/commands/test_command_help": ["dkist_build_utils/commands/epilogues"],
     # The environment store is what these build, use, list and empty.
     # A bare interpreter that runs real tasks in real environments.
     "dkist_airflow_node/worker/runner/test_run": [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dkist_airflow_node.commands.cli import main
-from dkist_airflow_node.commands.epilogue import epilogue
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.size import size_from_text, size_text
 from dkist_airflow_node.commands.text_table import table
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from dkist_airflow_node.commands.epilogue import epilogue
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.size import size_from_text, size_text
 from dkist_airflow_node.commands.text_table import table
 from dkist_airflow_node.worker import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dkist_airflow_node.commands.epilogue import epilogue
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.text_table import table
 from dkist_airflow_node.errors import MessageError, MessageFormatError
 from dkist_airflow_node.messages import (

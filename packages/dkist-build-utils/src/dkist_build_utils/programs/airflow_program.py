@@ -23,7 +23,9 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +100,8 @@ def site_of_this_machine(folder: Path) -> dict[str, Any]:
 
 def database_fault(address: Any) -> str | None:
     """Return why Airflow's database cannot be asked; None if it can."""
-    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
-        return "was never set up: its database is not there"
+    if address.get_backend_name() == "sqlite":
+        return sqlite_fault(Path(address.database or ""))
     from airflow.utils.session import create_session
     from sqlalchemy import inspect
     from sqlalchemy.exc import SQLAlchemyError
@@ -111,6 +113,19 @@ def database_fault(address: Any) -> str | None:
         words = str(getattr(error, "orig", None) or error).strip().splitlines()
         return f"cannot be asked: {words[0] if words else type(error).__name__}"
     return None if is_set_up else "was never set up: its database holds no tables"
+
+
+def sqlite_fault(path: Path) -> str | None:
+    """Return why a file is not Airflow's database; Airflow's own connection would create or change the file."""
+    if not path.is_file():
+        return "was never set up: its database is not there"
+    query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'slot_pool'"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            (tables,) = connection.execute(query).fetchone()
+    except sqlite3.Error as error:
+        return f"cannot be asked: {error}"
+    return None if tables else "was never set up: its database holds no tables"
 
 
 def reads(dags_folders: list[str], folder: str) -> bool:
