@@ -75,7 +75,7 @@ def dag_data(
         "version": workflow.workflow_version,
         "description": _first_paragraph(workflow.description)
         or f"{workflow.workflow_name}, version {workflow.workflow_version}",
-        "doc": workflow.description or None,
+        "doc": _workflow_doc(workflow) or None,
         "tags": _tags(workflow),
         "python": python or f"{sys.version_info.major}.{sys.version_info.minor}",
         "max_active_runs": MAXIMUM_ACTIVE_RUNS,
@@ -94,7 +94,7 @@ def dag_data(
             {
                 "task_id": node.name,
                 "entry_point": node.entry_point,
-                "doc": _first_paragraph(node.task.__doc__) or None,
+                "doc": _task_doc(node, header["python"], environment),
                 "environment": environment,
                 "upstreams": node.upstream_names,
                 "queue": node.resource_queue.value,
@@ -118,6 +118,37 @@ def _tags(workflow: Workflow) -> list[str]:
     """Return category, name, version and the workflow's own tags, sorted, each once."""
     own = {workflow.process_category, workflow.process_name, workflow.workflow_name, workflow.workflow_version}
     return sorted({tag[:100] for tag in own} | set(workflow.tags))  # Airflow keeps 100 characters of a tag
+
+
+def _workflow_doc(workflow: Workflow) -> str:
+    """Return what Airflow's page of the DAG says, as Markdown: the description, and the pools without which tasks wait."""
+    pools = sorted({f"`{node.resource_queue.pool}`" for node in workflow.nodes if node.resource_queue.pool})
+    needed = (
+        f"Airflow must have the pools {', '.join(pools)}: tasks in a pool that is missing stay *scheduled*."
+        if pools
+        else ""
+    )
+    return "\n\n".join(filter(None, (workflow.description, needed)))
+
+
+def _task_doc(node: Node, python: str, environment: Mapping[str, str]) -> str:
+    """Return what Airflow's page of a task says, as Markdown: what it does, and where and in what it runs."""
+    pool = node.resource_queue.pool
+    place = f"`{pool}`. If Airflow has no such pool, the task stays *scheduled*." if pool else "`default_pool`"
+    if "DKIST_LOCK" in environment:
+        made_of = f"`{environment['DKIST_LOCK'].rpartition('/')[2]}`, SHA-256 `{environment['DKIST_LOCK_SHA256'][:12]}...`"
+    else:
+        made_of = f"none; it is made from `{environment['DKIST_REQUIREMENT']}`"
+    facts = {
+        "Code": f"`{node.entry_point}`",
+        "Queue": f"`{node.resource_queue.value}`",
+        "Pool": place,
+        "Extras": ", ".join(f"`{extra}`" for extra in node.pip_extras) or "none",
+        "Python": python,
+        "Lock of its environment": made_of,
+    }
+    listed = "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
+    return "\n\n".join(filter(None, (_first_paragraph(node.task.__doc__), listed)))
 
 
 def _lock_environment(workflow: Workflow, node: Node, locks: Mapping[tuple[str, ...], Lock]) -> dict[str, str]:
