@@ -236,39 +236,34 @@ def test_people_read_what_a_workflow_and_a_task_are_for() -> None:
     """
     told = facts(make_workflow(description=text).load())
     assert told["description"] == "Frames to science."
-    assert told["doc"].startswith("Frames to science.\n\nEach *night* is calibrated on its own.\n\nAirflow must")
-    assert told["tasks"]["Dark"]["doc_md"].startswith("A task with every setting.\n\n- Code: ")
+    assert told["doc"].startswith("Frames to science.\n\nEach *night* is calibrated on its own.\n\nAirflow must have")
+    assert told["tasks"]["Dark"]["doc_md"] == "A task with every setting."
     assert _first_paragraph(Bare.__doc__) == ""
     told = facts(make_workflow().load())
     assert told["description"] == "vbi_l0_to_l1, version 1.2.3"
-    assert told["doc"].startswith("Airflow must have the pools `high_memory_pool`: tasks in a pool that is missing stay")
+    assert told["doc"].startswith(
+        "Airflow must have these pools, or tasks stay *scheduled* for ever: `high_memory_pool`"
+    )
 
 
-def test_people_read_where_a_task_runs_and_in_what(import_file: Callable[[bytes], ModuleType]) -> None:
-    """The documentation of a task names queue, pool, extras, Python and lock; without pools a DAG needs no word of them."""
-    lock, other = Lock("requirements.txt", "a" * 64), Lock("requirements.movie.txt", "b" * 64)
+def test_people_read_which_pools_and_environments_a_workflow_needs(
+    import_file: Callable[[bytes], ModuleType],
+) -> None:
+    """The page of a DAG names the pools, if any, and once for each environment its lock and its tasks."""
+    lock, other = Lock("requirements.txt", "a" * 64), Lock("requirements.movie+quality.txt", "b" * 64)
     locks = {(): lock, ("movie", "quality"): other}
-    told = facts(import_file(render_dag_file(make_workflow(), locks=locks, python="3.12")).dag)["tasks"]
-    python = "- Python: 3.12"
-    assert told["Dark"]["doc_md"].splitlines()[2:] == [
-        f"- Code: `{Dark.__module__}:Dark`",
-        "- Queue: `high_memory`",
-        "- Pool: `high_memory_pool`. If Airflow has no such pool, the task stays *scheduled*.",
-        "- Extras: none",
-        python,
-        "- Lock of its environment: `requirements.txt`, SHA-256 `aaaaaaaaaaaa...`",
-    ]
-    assert told["Gain"]["doc_md"].splitlines()[-4:] == [
-        "- Pool: `default_pool`",
-        "- Extras: `movie`, `quality`",
-        python,
-        "- Lock of its environment: `requirements.movie.txt`, SHA-256 `bbbbbbbbbbbb...`",
+    dag = import_file(render_dag_file(make_workflow(), locks=locks, python="3.12")).dag
+    assert dag.doc_md.splitlines()[-4:] == [
+        "Environments of the tasks, with Python 3.12:",
+        "",
+        "- `requirements.txt`, SHA-256 aaaaaaaaaaaa...: Parse, Dark, Calibrate",
+        "- `requirements.movie+quality.txt`, SHA-256 bbbbbbbbbbbb...: Gain",
     ]
     plain = Workflow("vbi", "plain", "dkist_workflow", "1.2.3")
     plain.add_node(task=Parse)
-    dag = facts(plain.load())
-    assert dag["doc"] is None
-    assert dag["tasks"]["Parse"]["doc_md"].endswith("- Lock of its environment: none; it is made from `dkist-workflow==1.2.3`")
+    doc = facts(plain.load())["doc"]
+    assert "pool" not in doc
+    assert doc.endswith("- `dkist-workflow==1.2.3`, no lock: Parse")
 
 
 def test_lists_of_task_instances_show_the_recipe_run() -> None:

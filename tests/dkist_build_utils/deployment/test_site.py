@@ -96,7 +96,7 @@ def test_password_of_a_database_is_not_shown(
 def test_version_without_pools_is_deployed_with_a_warning(
     install: Install, offline: Path, tmp_path: Path, dags: Path, home: Path
 ) -> None:
-    """Nothing can hang where no pool is needed, so no Airflow is needed either; the command says what it could not see."""
+    """Nothing hangs where no pool is needed, so no Airflow is needed either; the command says what it did not see."""
     package = instrument(**{"workflows.main": WORKFLOW.replace(", resource_queue=ResourceQueue.HIGH_MEMORY", "")})
     package.write_wheel(offline)
     packed = archive(export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0"))
@@ -107,7 +107,9 @@ def test_version_without_pools_is_deployed_with_a_warning(
     assert not home.exists()
 
 
-def test_missing_pool_is_found_afterwards(packed: Path, dags: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pool_is_found_afterwards(
+    packed: Path, dags: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``list --airflow`` names each version that waits for a pool, until the pool is there."""
     set_up(home)
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))

@@ -9,7 +9,6 @@ import pytest
 
 from tests.dkist_task.conftest import Launcher
 
-
 ROLLS_BACK = """
 def leave():
     if os.environ.get("IN_ROLLBACK") == "raise": raise OSError("disk")
@@ -44,9 +43,7 @@ def test_rollback_comes_before_a_retry_where_a_task_asks_for_it(
 
 
 @pytest.mark.parametrize("how", ["raise", "exit"])
-def test_an_attempt_whose_rollback_fails_does_no_work(
-    launch: Launcher, tmp_path: Path, how: str
-) -> None:
+def test_an_attempt_whose_rollback_fails_does_no_work(launch: Launcher, tmp_path: Path, how: str) -> None:
     """What an earlier attempt left may be anything, so nothing is built on it; leaving with 0 is no success either."""
     ended = launch(ROLLS_BACK, DKIST_TRY_NUMBER="2", IN_ROLLBACK=how, DKIST_OUTCOME_FILE=str(tmp_path / "outcome.json"))
     assert ended.status == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +89,9 @@ def test_missing_constant_is_named_with_those_like_it(folder: RecipeRunFolder) -
         constants(folder)["frames"]
     for name in ("num_frames", "exposure"):
         constants(folder).set(name, 1)
-    with pytest.raises(ConstantMissingError, match=r"^constant 'NumFrames' has not been set; did you mean 'num_frames'\?"):
+    with pytest.raises(
+        ConstantMissingError, match=r"^constant 'NumFrames' has not been set; did you mean 'num_frames'\?"
+    ):
         constants(folder)["NumFrames"]
     with pytest.raises(ConstantMissingError, match="set are 'exposure', 'num_frames'"):
         constants(folder)["wavelength"]
@@ -109,7 +110,7 @@ def test_discarded_constant_may_be_set_by_another_task(folder: RecipeRunFolder) 
 
 
 def test_of_tasks_at_once_one_sets_a_constant(folder: RecipeRunFolder) -> None:
-    """Two processes that set the same constants: each constant is whole and of one of them, and nothing else is left."""
+    """Two processes that set the same constants: each constant is whole and of one of them; nothing else is left."""
     tasks = ("A", "B")
     program = [sys.executable, "-c", SETTER, str(folder.path)]
     processes = [
@@ -123,12 +124,14 @@ def test_of_tasks_at_once_one_sets_a_constant(folder: RecipeRunFolder) -> None:
     found = constants(folder)
     for task, own in zip(tasks, numbers, strict=True):
         assert {found[f"constant_{number}"] for number in own} <= {task * 1000}
-    assert len(os.listdir(folder.path / ".constants")) == 100
+    assert len(list((folder.path / ".constants").iterdir())) == 100
 
 
 def test_damaged_file_is_named(folder: RecipeRunFolder) -> None:
     """A file that was changed by hand is an error with its path."""
     constants(folder).set("frames", 7)
     (folder.path / ".constants" / "frames.json").write_text("{")
-    with pytest.raises(ConstantError, match=r"frames\.json does not hold a constant .* run the task that sets it again"):
+    with pytest.raises(
+        ConstantError, match=r"frames\.json does not hold a constant .* run the task that sets it again"
+    ):
         constants(folder)["frames"]

@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> RecipeRunFolder:
 
 def names(folder: RecipeRunFolder) -> list[str]:
     """Return what is in the folder of a recipe run, hidden or not."""
-    return sorted(os.listdir(folder.path))
+    return sorted(path.name for path in folder.path.iterdir())
 
 
 def texts(folder: RecipeRunFolder, product: str = "gain") -> list[str]:

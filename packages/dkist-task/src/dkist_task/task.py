@@ -70,7 +70,7 @@ class TaskBase(ABC):
     retry_delay_seconds: ClassVar[float] = TaskSettings.retry_delay_seconds
     timeout_seconds: ClassVar[float | None] = TaskSettings.timeout_seconds
     rollback_before_retry: ClassVar[bool] = False
-    """Whether the launcher calls `rollback` first in every attempt after the first: a retry, or a task that was cleared.
+    """Whether the launcher calls `rollback` first in every attempt after the first: a retry, or after a clear.
 
     Without it nothing calls `rollback` but a person, by ``python -m dkist_task rollback``.
     """

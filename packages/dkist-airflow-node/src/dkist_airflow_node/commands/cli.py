@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dkist_airflow_node.__about__ import __version__
-from dkist_airflow_node.commands.environments import environments_commands
 from dkist_airflow_node.commands.command_help import epilogue
+from dkist_airflow_node.commands.environments import environments_commands
 from dkist_airflow_node.commands.messages import messages_commands
 from dkist_airflow_node.errors import AirflowNodeError
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dkist_airflow_node.errors import AirflowNodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dkist_workflow import Node, Parameter, Workflow
 
@@ -75,7 +75,7 @@ def dag_data(
         "version": workflow.workflow_version,
         "description": _first_paragraph(workflow.description)
         or f"{workflow.workflow_name}, version {workflow.workflow_version}",
-        "doc": _workflow_doc(workflow) or None,
+        "doc": None,
         "tags": _tags(workflow),
         "python": python or f"{sys.version_info.major}.{sys.version_info.minor}",
         "max_active_runs": MAXIMUM_ACTIVE_RUNS,
@@ -94,7 +94,7 @@ def dag_data(
             {
                 "task_id": node.name,
                 "entry_point": node.entry_point,
-                "doc": _task_doc(node, header["python"], environment),
+                "doc": _first_paragraph(node.task.__doc__) or None,
                 "environment": environment,
                 "upstreams": node.upstream_names,
                 "queue": node.resource_queue.value,
@@ -105,6 +105,7 @@ def dag_data(
                 "timeout_seconds": None if settings.timeout_seconds is None else float(settings.timeout_seconds),
             }
         )
+    header["doc"] = _workflow_doc(workflow, header["python"], tasks)
     return DagData(workflow=header, tasks=tuple(tasks))
 
 
@@ -120,35 +121,26 @@ def _tags(workflow: Workflow) -> list[str]:
     return sorted({tag[:100] for tag in own} | set(workflow.tags))  # Airflow keeps 100 characters of a tag
 
 
-def _workflow_doc(workflow: Workflow) -> str:
-    """Return what Airflow's page of the DAG says, as Markdown: the description, and the pools without which tasks wait."""
+def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[Mapping[str, Any]]) -> str:
+    """Return what Airflow's page of the DAG says, as Markdown: the description, the pools, and what tasks run in.
+
+    It is said once, not for each task, since the database keeps every task of every version.
+    """
     pools = sorted({f"`{node.resource_queue.pool}`" for node in workflow.nodes if node.resource_queue.pool})
-    needed = (
-        f"Airflow must have the pools {', '.join(pools)}: tasks in a pool that is missing stay *scheduled*."
-        if pools
-        else ""
-    )
-    return "\n\n".join(filter(None, (workflow.description, needed)))
-
-
-def _task_doc(node: Node, python: str, environment: Mapping[str, str]) -> str:
-    """Return what Airflow's page of a task says, as Markdown: what it does, and where and in what it runs."""
-    pool = node.resource_queue.pool
-    place = f"`{pool}`. If Airflow has no such pool, the task stays *scheduled*." if pool else "`default_pool`"
-    if "DKIST_LOCK" in environment:
-        made_of = f"`{environment['DKIST_LOCK'].rpartition('/')[2]}`, SHA-256 `{environment['DKIST_LOCK_SHA256'][:12]}...`"
-    else:
-        made_of = f"none; it is made from `{environment['DKIST_REQUIREMENT']}`"
-    facts = {
-        "Code": f"`{node.entry_point}`",
-        "Queue": f"`{node.resource_queue.value}`",
-        "Pool": place,
-        "Extras": ", ".join(f"`{extra}`" for extra in node.pip_extras) or "none",
-        "Python": python,
-        "Lock of its environment": made_of,
-    }
-    listed = "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
-    return "\n\n".join(filter(None, (_first_paragraph(node.task.__doc__), listed)))
+    needed = f"Airflow must have these pools, or tasks stay *scheduled* for ever: {', '.join(pools)}" if pools else ""
+    users: dict[str, list[str]] = {}
+    for task in tasks:
+        environment = task["environment"]
+        if "DKIST_LOCK" in environment:
+            made_of = (
+                f"`{environment['DKIST_LOCK'].rpartition('/')[2]}`, SHA-256 {environment['DKIST_LOCK_SHA256'][:12]}..."
+            )
+        else:
+            made_of = f"`{environment['DKIST_REQUIREMENT']}`, no lock"
+        users.setdefault(made_of, []).append(task["task_id"])
+    environments = "\n".join(f"- {made_of}: {', '.join(names)}" for made_of, names in users.items())
+    built = f"Environments of the tasks, with Python {python}:\n\n{environments}"
+    return "\n\n".join(filter(None, (workflow.description, needed, built)))
 
 
 def _lock_environment(workflow: Workflow, node: Node, locks: Mapping[tuple[str, ...], Lock]) -> dict[str, str]:

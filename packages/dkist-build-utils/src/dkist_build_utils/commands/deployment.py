@@ -66,7 +66,11 @@ def deploy_command(archive: Path, *, dags_folder: Path, **options: Any) -> None:
     if not done.is_new:
         click.echo("the same bytes were there already", err=True)
     for pool in done.pools_created:
-        click.secho(f"created pool {pool} with 1 slot in {done.airflow}; raise it to what the workers can carry", err=True, fg="yellow")
+        click.secho(
+            f"created pool {pool} with 1 slot in {done.airflow}; raise it to what the workers can carry",
+            err=True,
+            fg="yellow",
+        )
     if done.pools_needed:
         click.secho(
             f"Airflow was not asked. It must have the pools {', '.join(done.pools_needed)}, or tasks stay 'scheduled' "

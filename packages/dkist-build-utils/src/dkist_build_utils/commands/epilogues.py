@@ -40,7 +40,9 @@ _SIGNERS = {
 _SETTINGS = {
     "validate": _VERSION,
     "run": _VERSION | {"DKIST_ENVIRONMENT_STORE": "the environments of --locked; all else passes to the tasks"},
-    "export": _VERSION | _INDEX | {"SOURCE_DATE_EPOCH": "the time of the release, in seconds since 1970 [default: none]"},
+    "export": _VERSION
+    | _INDEX
+    | {"SOURCE_DATE_EPOCH": "the time of the release, in seconds since 1970 [default: none]"},
     "graph": _VERSION,
     "deploy": _AIRFLOW | _INDEX | _SIGNERS | _WHEELHOUSE,
     "undeploy": _AIRFLOW | _WHEELHOUSE,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 _ADVICE = (
-    "set AIRFLOW_HOME and the AIRFLOW__ variables to those of the Airflow that reads this dags folder (a new one is set "
-    "up by 'airflow db migrate')"
+    "set AIRFLOW_HOME and the AIRFLOW__ variables to those of the Airflow that reads this dags folder (a new one is "
+    "set up by 'airflow db migrate')"
 )
 
 
@@ -51,8 +51,8 @@ def create_missing_pools(dags: Path, pools: Mapping[str, Any]) -> tuple[AirflowS
         _LOGGER.info("asked %s", site)
     elif pools:
         raise BuildError(
-            f"{fault}; without the pools {', '.join(pools)} the tasks in them would stay 'scheduled' for ever: {_ADVICE}, "
-            "or use --no-airflow and create the pools there"
+            f"{fault}; without the pools {', '.join(pools)} the tasks in them would stay 'scheduled' for ever: "
+            f"{_ADVICE}, or use --no-airflow and create the pools there"
         )
     else:
         _LOGGER.warning(

@@ -3,16 +3,16 @@
 ``python -P airflow_program.py load FOLDER ANSWER`` loads every DAG file of a folder. The answer is a JSON object: from
 the name of each file that Airflow refuses to the last line of Airflow's error.
 
-``python -P airflow_program.py pools REQUEST ANSWER`` reads a JSON object: ``dags``, a dags folder, ``pools`` in the form
-of ``airflow pools import``, and ``creates``. If Airflow reads that folder, the pools that it does not have are created,
-or only named where ``creates`` is false; none is changed. The answer is a JSON object: ``site``, and ``missing``, the
-names of these pools.
+``python -P airflow_program.py pools REQUEST ANSWER`` reads a JSON object: ``dags``, a dags folder, ``pools`` in the
+form of ``airflow pools import``, and ``creates``. If Airflow reads that folder, the pools that it does not have are
+created, or only named where ``creates`` is false; none is changed. The answer is a JSON object: ``site``, and
+``missing``, the names of these pools.
 
 ``python -P airflow_program.py runs REQUEST ANSWER`` reads a JSON object with ``dag_ids``. The answer is a JSON object:
 ``site``, and ``runs``, the queued and running runs of these DAGs: ``[DAG id, run id, state]``.
 
-``site`` says which Airflow was asked: ``home``, ``database`` without its password, ``dags_folders``, and ``fault``, null
-or why it cannot be asked. An Airflow that was never set up is left as it is: no file of it is created.
+``site`` says which Airflow was asked: ``home``, ``database`` without its password, ``dags_folders``, and ``fault``,
+null or why it cannot be asked. An Airflow that was never set up is left as it is: no file of it is created.
 
 The program writes ANSWER at its end. If something fails, the exit status is not 0 and the last line of standard error
 says why.
@@ -90,10 +90,11 @@ def site_of_this_machine(folder: Path) -> dict[str, Any]:
     from sqlalchemy.engine import make_url
 
     address = make_url(conf.get("database", "sql_alchemy_conn"))
-    folders = []
-    for bundle in conf.getjson("dag_processor", "dag_bundle_config_list") or []:
-        if str(bundle.get("classpath")).endswith(".LocalDagBundle"):
-            folders.append(str((bundle.get("kwargs") or {}).get("path") or conf.get("core", "dags_folder")))
+    folders = [
+        str((bundle.get("kwargs") or {}).get("path") or conf.get("core", "dags_folder"))
+        for bundle in conf.getjson("dag_processor", "dag_bundle_config_list") or []
+        if str(bundle.get("classpath")).endswith(".LocalDagBundle")
+    ]
     database = address.set(query={}, password=None).render_as_string()
     return {"home": str(home), "database": database, "dags_folders": folders, "fault": database_fault(address)}
 

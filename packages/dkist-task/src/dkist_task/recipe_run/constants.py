@@ -67,7 +67,7 @@ class Constants(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         """Yield the names of the constants that have been set, sorted."""
         try:
-            names = sorted(os.listdir(self._folder))
+            names = sorted(path.name for path in self._folder.iterdir())
         except FileNotFoundError:
             return
         yield from (name.removesuffix(".json") for name in names if name.endswith(".json") and _is_name(name[:-5]))
@@ -142,7 +142,9 @@ class Constants(Mapping[str, Any]):
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise ConstantError(f"{path} does not hold a constant ({error}); run the task that sets it again") from error
+            raise ConstantError(
+                f"{path} does not hold a constant ({error}); run the task that sets it again"
+            ) from error
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"

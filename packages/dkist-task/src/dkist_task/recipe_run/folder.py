@@ -1,7 +1,7 @@
 """The folder of a recipe run: one folder for each product, complete or absent.
 
-Tasks of a run share nothing but this folder, so each may run on another worker, and be tried again. All that is needed of
-the file system is that a rename within a folder is atomic.
+Tasks of a run share nothing but this folder, so each may run on another worker, and be tried again. All that is needed
+of the file system is that a rename within a folder is atomic.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class RecipeRunFolder:
     def replacing(self, product: str) -> Iterator[Path]:
         """Give an empty folder that becomes the product when the block ends, and is dropped when it raises.
 
-        A task that is killed in the block leaves the product as it was, and the next attempt starts from an empty folder.
-        If two attempts make the same product at once, the one that began last makes it.
+        A task that is killed in the block leaves the product as it was, and the next attempt starts from an empty
+        folder. If two attempts make the same product at once, the one that began last makes it.
 
         Parameters
         ----------
@@ -166,8 +166,8 @@ class RecipeRunFolder:
                 self._remove(name, old)
                 return
         raise ProductSupersededError(
-            f"another attempt began to make the product {name!r} in {self.path} while this one was at work, so what this "
-            "one made was dropped; let the other attempt end"
+            f"another attempt began to make the product {name!r} in {self.path} while this one was at work, so what "
+            "this one made was dropped; let the other attempt end"
         )
 
     def _clear(self, name: str) -> None:
@@ -180,10 +180,9 @@ class RecipeRunFolder:
             self._remove(name, hidden)
 
     def _all_hidden(self, name: str) -> list[Path]:
-        kinds = "|".join((_PARTIAL, _OLD, _GONE))
-        pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.({kinds})")
+        pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.({_PARTIAL}|{_OLD}|{_GONE})")
         with suppress(FileNotFoundError):
-            return [self.path / each for each in os.listdir(self.path) if pattern.fullmatch(each)]
+            return [path for path in self.path.iterdir() if pattern.fullmatch(path.name)]
         return []
 
     def _hidden(self, name: str, kind: str) -> Path:
@@ -202,7 +201,7 @@ def _checked(product: str) -> str:
     name = str(product)
     if not _NAME.fullmatch(name):
         raise DataFolderError(
-            f"{name[:120]!r} cannot name a product: use up to 100 letters (a to z), digits, '_', '.' and '-', beginning "
-            "with a letter or a digit"
+            f"{name[:120]!r} cannot name a product: use up to 100 letters (a to z), digits, '_', '.' and '-', "
+            "beginning with a letter or a digit"
         )
     return name
