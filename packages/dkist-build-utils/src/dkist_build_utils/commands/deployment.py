@@ -137,7 +137,7 @@ def _missing_pools(dags_folder: Path, versions: Sequence[DeployedVersion]) -> tu
     site, missing = pools_missing_in_airflow(dags_folder, (pool for version in versions for pool in version.pools))
     click.echo(f"asked {site}", err=True)
     for version in versions:
-        for pool in set(version.pools).intersection(missing):
+        for pool in sorted(set(version.pools).intersection(missing)):
             click.secho(
                 f"{version.name}: Airflow has no pool {pool}, so tasks in it stay 'scheduled'; create it with "
                 f"'airflow pools set {pool} SLOTS DESCRIPTION'",
