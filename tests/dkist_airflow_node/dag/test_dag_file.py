@@ -241,9 +241,7 @@ def test_people_read_what_a_workflow_and_a_task_are_for() -> None:
     assert _first_paragraph(Bare.__doc__) == ""
     told = facts(make_workflow().load())
     assert told["description"] == "vbi_l0_to_l1, version 1.2.3"
-    assert told["doc"].startswith(
-        "Airflow must have these pools, or tasks stay *scheduled* for ever: `high_memory_pool`"
-    )
+    assert told["doc"].startswith("Airflow must have these pools, or tasks stay *scheduled* for ever: high_memory_pool")
 
 
 def test_people_read_which_pools_and_environments_a_workflow_needs(
@@ -256,14 +254,14 @@ def test_people_read_which_pools_and_environments_a_workflow_needs(
     assert dag.doc_md.splitlines()[-4:] == [
         "Environments of the tasks, with Python 3.12:",
         "",
-        "- `requirements.txt`, SHA-256 aaaaaaaaaaaa...: Parse, Dark, Calibrate",
-        "- `requirements.movie+quality.txt`, SHA-256 bbbbbbbbbbbb...: Gain",
+        "- requirements.txt, SHA-256 aaaaaaaaaaaa...: Parse, Dark, Calibrate",
+        "- requirements.movie+quality.txt, SHA-256 bbbbbbbbbbbb...: Gain",
     ]
     plain = Workflow("vbi", "plain", "dkist_workflow", "1.2.3")
     plain.add_node(task=Parse)
     doc = facts(plain.load())["doc"]
     assert "pool" not in doc
-    assert doc.endswith("- `dkist-workflow==1.2.3`, no lock: Parse")
+    assert doc.endswith("- dkist-workflow==1.2.3, no lock: Parse")
 
 
 def test_lists_of_task_instances_show_the_recipe_run() -> None:

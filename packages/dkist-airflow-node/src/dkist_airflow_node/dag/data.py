@@ -124,19 +124,20 @@ def _tags(workflow: Workflow) -> list[str]:
 def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[Mapping[str, Any]]) -> str:
     """Return what Airflow's page of the DAG says, as Markdown: the description, the pools, and what tasks run in.
 
-    It is said once, not for each task, since the database keeps every task of every version.
+    It is said once, not for each task, since the database keeps every task of every version. In
+    Airflow's narrow box, code in backticks would cover the lines around it.
     """
-    pools = sorted({f"`{node.resource_queue.pool}`" for node in workflow.nodes if node.resource_queue.pool})
+    pools = sorted({node.resource_queue.pool for node in workflow.nodes if node.resource_queue.pool})
     needed = f"Airflow must have these pools, or tasks stay *scheduled* for ever: {', '.join(pools)}" if pools else ""
     users: dict[str, list[str]] = {}
     for task in tasks:
         environment = task["environment"]
         if "DKIST_LOCK" in environment:
             made_of = (
-                f"`{environment['DKIST_LOCK'].rpartition('/')[2]}`, SHA-256 {environment['DKIST_LOCK_SHA256'][:12]}..."
+                f"{environment['DKIST_LOCK'].rpartition('/')[2]}, SHA-256 {environment['DKIST_LOCK_SHA256'][:12]}..."
             )
         else:
-            made_of = f"`{environment['DKIST_REQUIREMENT']}`, no lock"
+            made_of = f"{environment['DKIST_REQUIREMENT']}, no lock"
         users.setdefault(made_of, []).append(task["task_id"])
     environments = "\n".join(f"- {made_of}: {', '.join(names)}" for made_of, names in users.items())
     built = f"Environments of the tasks, with Python {python}:\n\n{environments}"

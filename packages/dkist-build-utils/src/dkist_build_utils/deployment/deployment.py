@@ -150,7 +150,9 @@ def deploy(
             if signers and release.signature is not None:
                 _replace_signature(staging, target, release.signature)
         shared.keep_only(_lock_digests(dags))
-    return Deployed(target, not is_there, created, () if asks_airflow else tuple(pools), site and str(site))
+    return Deployed(
+        target, not is_there, created, () if asks_airflow else tuple(pools), None if site is None else str(site)
+    )
 
 
 def undeploy(

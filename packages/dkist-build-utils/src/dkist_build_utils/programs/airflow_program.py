@@ -90,9 +90,10 @@ def site_of_this_machine(folder: Path) -> dict[str, Any]:
     from sqlalchemy.engine import make_url
 
     address = make_url(conf.get("database", "sql_alchemy_conn"))
+    bundles: Any = conf.getjson("dag_processor", "dag_bundle_config_list") or []
     folders = [
         str((bundle.get("kwargs") or {}).get("path") or conf.get("core", "dags_folder"))
-        for bundle in conf.getjson("dag_processor", "dag_bundle_config_list") or []
+        for bundle in bundles
         if str(bundle.get("classpath")).endswith(".LocalDagBundle")
     ]
     database = address.set(query={}, password=None).render_as_string()
