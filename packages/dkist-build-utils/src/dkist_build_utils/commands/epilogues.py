@@ -18,7 +18,7 @@ _PAGES = {
     "deploy": ("docs/how-to/release-pipeline.md", "docs/how-to/offline-workers.md"),
     "undeploy": ("docs/how-to/release-pipeline.md",),
     "list": ("docs/how-to/offline-workers.md", "docs/how-to/trust-a-release.md"),
-    "diff": ("docs/manifest.md",),
+    "diff": ("docs/reference/manifest.md",),
     "verify": ("docs/how-to/trust-a-release.md",),
     "audit": ("docs/how-to/trust-a-release.md",),
     "image": ("docs/how-to/notebooks-and-images.md",),

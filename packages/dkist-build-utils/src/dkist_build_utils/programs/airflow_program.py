@@ -85,7 +85,7 @@ def site_of_this_machine(folder: Path) -> dict[str, Any]:
     config = Path(os.environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg").expanduser()
     if not config.exists():
         os.environ["AIRFLOW_CONFIG"] = os.devnull  # an import of Airflow would write the file
-    os.environ["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] = str(folder)  # and would make this folder
+    os.environ |= {"AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder)}  # and would make this one in its home
     from airflow.configuration import conf
     from sqlalchemy.engine import make_url
 
