@@ -123,7 +123,8 @@ def sqlite_fault(path: Path) -> str | None:
         return "was never set up: its database is not there"
     query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'slot_pool'"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        # Not "ro", which would leave the files of the write-ahead log behind.
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
             (tables,) = connection.execute(query).fetchone()
     except sqlite3.Error as error:
         return f"cannot be asked: {error}"
