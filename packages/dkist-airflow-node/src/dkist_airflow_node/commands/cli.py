@@ -10,6 +10,7 @@ from dkist_airflow_node.__about__ import __version__
 from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.environments import environments_commands
 from dkist_airflow_node.commands.messages import messages_commands
+from dkist_airflow_node.commands.status import status_command
 from dkist_airflow_node.errors import AirflowNodeError
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ PROGRAM = "dkist-airflow-node"
 
 EPILOG = epilogue(
     "docs/how-to/environments.md",
-    "docs/how-to/failure-messages.md",
+    "docs/how-to/watch-a-site.md",
     settings=f"see '{PROGRAM} GROUP --help'",
 )
 
 
 @click.group(
-    commands=[environments_commands, messages_commands],
+    commands=[environments_commands, messages_commands, status_command],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
     subcommand_metavar="GROUP COMMAND [ARGS]...",

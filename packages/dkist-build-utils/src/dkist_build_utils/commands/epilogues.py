@@ -13,6 +13,7 @@ _README = "packages/dkist-build-utils/README.md"
 _PAGES = {
     "validate": ("docs/how-to/release-pipeline.md",),
     "run": ("docs/how-to/run-locally.md",),
+    "record": ("docs/how-to/record-a-run.md",),
     "export": ("docs/how-to/release-pipeline.md", "docs/how-to/trust-a-release.md"),
     "archive": ("docs/how-to/release-pipeline.md", "docs/how-to/trust-a-release.md"),
     "deploy": ("docs/how-to/release-pipeline.md", "docs/how-to/offline-workers.md"),
