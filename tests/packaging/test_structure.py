@@ -26,6 +26,7 @@ TESTED_IN = {
         "dkist_airflow_node/messages/outgoing",
     ],
     "dkist_airflow_node/messages/test_spool": ["dkist_airflow_node/messages/spool_file"],
+    "dkist_airflow_node/commands/test_command_help": ["dkist_build_utils/commands/epilogues"],
     # A small server, and an Airflow, that they ask.
     "dkist_airflow_node/site/test_reconciliation": [
         "dkist_airflow_node/site/run",

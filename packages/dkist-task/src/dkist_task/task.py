@@ -70,6 +70,11 @@ class TaskBase(ABC):
     retries: ClassVar[int] = TaskSettings.retries
     retry_delay_seconds: ClassVar[float] = TaskSettings.retry_delay_seconds
     timeout_seconds: ClassVar[float | None] = TaskSettings.timeout_seconds
+    rollback_before_retry: ClassVar[bool] = False
+    """Whether the launcher calls `rollback` first in every attempt after the first: a retry, or after a clear.
+
+    Without it nothing calls `rollback` but a person, by ``python -m dkist_task rollback``.
+    """
 
     def __init__(
         self,
@@ -129,7 +134,11 @@ class TaskBase(ABC):
         """Finish the work; does nothing unless overridden."""
 
     def rollback(self) -> None:  # noqa: B027 an optional step, so not abstract
-        """Undo the work of an earlier attempt; does nothing unless overridden."""
+        """Undo the work of an earlier attempt; does nothing unless overridden.
+
+        A person calls it, or the launcher where the task asks for that by `rollback_before_retry`. The earlier attempt
+        may have been killed at any point, even before it had done anything.
+        """
 
     @property
     def tracer(self) -> trace.Tracer:
@@ -218,9 +227,9 @@ def mark_launched(task: TaskBase) -> None:
     task.__dict__["_is_launched"] = True
 
 
-def has_started_work(task: TaskBase) -> bool:
-    """Return whether `run` or `rollback` of `task` was entered."""
-    return bool({"run", "rollback"} & task.__dict__.get("_entered_stages", set()))
+def has_started_work(task: TaskBase, action: str) -> bool:
+    """Return whether the method of `task` that is the action, ``run`` or ``rollback``, was entered."""
+    return action in task.__dict__.get("_entered_stages", set())
 
 
 def _instrumented(name: str, method: Callable[..., Any]) -> Callable[..., Any]:

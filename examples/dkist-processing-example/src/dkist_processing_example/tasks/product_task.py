@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from dkist_processing_example.product import Product, RecipeRunFolder
+from dkist_processing_example.product import Constant, Product, folder_of
 from dkist_task import TaskBase
+from dkist_task.recipe_run import Constants, RecipeRunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -20,12 +21,19 @@ class ProductTask(TaskBase):
     """
 
     products: ClassVar[tuple[Product, ...]]
-    """The product that the task makes."""
+    """The products that the task makes."""
+    sets: ClassVar[tuple[Constant, ...]] = ()
+    """The constants that the task sets."""
 
     @cached_property
     def folder(self) -> RecipeRunFolder:
         """The folder of this recipe run."""
-        return RecipeRunFolder.from_environment(self.recipe_run_id)
+        return folder_of(self.recipe_run_id)
+
+    @cached_property
+    def constants(self) -> Constants:
+        """The constants of this recipe run."""
+        return self.folder.constants(self.task_name)
 
     def inputs(self, product: Product) -> tuple[Path, ...]:
         """Return the files of a product of another task, and declare them as used."""
@@ -44,7 +52,7 @@ class ProductTask(TaskBase):
             "dkist_example.product.size", unit="By", description="Bytes written for a product."
         )
         for product in self.products:
-            paths = self.folder.files(product, "*")
+            paths = self.folder.files(product)
             for path in paths:
                 self.generated(path, sha256=True)
             sizes = [path.stat().st_size for path in paths]
@@ -55,3 +63,5 @@ class ProductTask(TaskBase):
         """Remove what this task has made, so that the recipe run is as it was before."""
         for product in self.products:
             self.folder.discard(product)
+        for constant in self.sets:
+            self.constants.discard(constant)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.reconcile import reconcile_command
 from dkist_airflow_node.commands.text_table import cell, table
 from dkist_airflow_node.errors import MessageError, MessageFormatError
@@ -40,18 +41,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EPILOG = """
-\b
-Settings:
-  MESH_CONFIG                     JSON that says where the broker is [default: 127.0.0.1:5672]
-  ISB_USERNAME, ISB_PASSWORD      the login [default: guest]
-  DKIST_MESSAGE_CA_FILE           certificates to trust; switches TLS on
-  DKIST_MESSAGE_SPOOL             absolute path of the folder for messages that wait
-                                  [default: ${XDG_STATE_HOME:-$HOME/.local/state}/dkist/messages]
-  DKIST_MESSAGE_DEADLINE_SECONDS  how long publishing may take [default: 3]
-Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
-Read on: docs/how-to/failure-messages.md.
-"""
+EPILOG = epilogue(
+    "docs/how-to/failure-messages.md",
+    settings={
+        "MESH_CONFIG": "JSON that says where the broker is [default: 127.0.0.1:5672]",
+        "ISB_USERNAME, ISB_PASSWORD": "the login [default: guest]",
+        "DKIST_MESSAGE_CA_FILE": "certificates to trust; switches TLS on",
+        "DKIST_MESSAGE_SPOOL": "absolute path of the folder for messages that wait "
+        "[default: ${XDG_STATE_HOME:-$HOME/.local/state}/dkist/messages]",
+        "DKIST_MESSAGE_DEADLINE_SECONDS": "how long publishing may take [default: 3]",
+    },
+)
 
 
 @click.group("messages", epilog=EPILOG)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.duration import duration_from_text
 from dkist_airflow_node.commands.text_table import cell, table
 from dkist_airflow_node.errors import AirflowNodeError
@@ -28,22 +29,18 @@ from dkist_airflow_node.site import AirflowApi, reconcile, site_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AIRFLOW_SETTINGS = """
-\b
-Settings of the connection to Airflow:
-  DKIST_AIRFLOW_URL               address of the API server [default: http://localhost:8080]
-  DKIST_AIRFLOW_USERNAME          user who gets a token at /auth/token, with one of
-  DKIST_AIRFLOW_PASSWORD_FILE     a file of the password, or
-  DKIST_AIRFLOW_PASSWORD          the password
-  DKIST_AIRFLOW_TOKEN_FILE        or a file of a token, read for each request
-  DKIST_AIRFLOW_TOKEN             or a token, which is not renewed
-  DKIST_AIRFLOW_CA_FILE           certificates to trust [default: those of the system]
-"""
+AIRFLOW_SETTINGS = {
+    "DKIST_AIRFLOW_URL": "address of the API server [default: http://localhost:8080]",
+    "DKIST_AIRFLOW_USERNAME": "user who gets a token at /auth/token, with one of",
+    "DKIST_AIRFLOW_PASSWORD_FILE": "a file of the password, or",
+    "DKIST_AIRFLOW_PASSWORD": "the password",
+    "DKIST_AIRFLOW_TOKEN_FILE": "or a file of a token, read for each request",
+    "DKIST_AIRFLOW_TOKEN": "or a token, which is not renewed",
+    "DKIST_AIRFLOW_CA_FILE": "certificates to trust [default: those of the system]",
+}
+"""The settings of the connection to Airflow."""
 
-EPILOG = f"""{AIRFLOW_SETTINGS}
-Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
-Read on: docs/how-to/failure-messages.md.
-"""
+EPILOG = epilogue("docs/how-to/failure-messages.md", settings=AIRFLOW_SETTINGS)
 
 WATCH_GRACE = timedelta(minutes=1)
 """How long callbacks have to report a failure before a watching reconciliation does."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.prometheus import prometheus_text
 from dkist_airflow_node.commands.reconcile import AIRFLOW_SETTINGS, duration_option
 from dkist_airflow_node.commands.status_page import status_object, status_page
@@ -17,16 +18,15 @@ from dkist_airflow_node.messages import spool_folder
 from dkist_airflow_node.site import AirflowApi, dags_folder, site_settings, site_status
 from dkist_airflow_node.worker import store_folder
 
-EPILOG = f"""{AIRFLOW_SETTINGS}
-\b
-Settings of this host:
-  DKIST_MESSAGE_SPOOL             the folder of the messages that wait
-  DKIST_ENVIRONMENT_STORE         the environment store
-  AIRFLOW__CORE__DAGS_FOLDER      the dags folder [default: ${{AIRFLOW_HOME:-~/airflow}}/dags]
-Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
-A source that is missing is no fault: the page says so.
-Read on: docs/how-to/watch-a-site.md.
-"""
+EPILOG = epilogue(
+    "docs/how-to/watch-a-site.md",
+    settings={
+        **AIRFLOW_SETTINGS,
+        "DKIST_MESSAGE_SPOOL": "the folder of the messages that wait",
+        "DKIST_ENVIRONMENT_STORE": "the environment store",
+        "AIRFLOW__CORE__DAGS_FOLDER": "the dags folder [default: ${AIRFLOW_HOME:-~/airflow}/dags]",
+    },
+)
 
 
 @click.command("status", epilog=EPILOG)
@@ -42,7 +42,7 @@ def status_command(*, form: str | None, since: timedelta, dags: Path | None) -> 
     """Show the state of a site.
 
     Runs, running and failed tasks come from Airflow's REST API; messages, environments and releases from the folders of
-    this host. A source that is missing is named, and the rest is shown.
+    this host. A source that is missing is named, and the rest is shown: that is no fault.
     """
     if since <= timedelta():
         raise click.BadParameter("must be more than 0s", param_hint="--since")

@@ -385,6 +385,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             parameters={row["name"]: row["type"] for row in parameters},
             trigger_rule="none_failed",  # a task that was skipped had nothing to do: the next one runs
             do_xcom_push=False,
+            map_index_template="recipe run {{ params.recipe_run_id }}",  # a column in the lists of task instances
             queue=task["queue"],
             pool=task["pool"],
             retries=task["retries"],

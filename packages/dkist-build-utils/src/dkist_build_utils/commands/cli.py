@@ -15,6 +15,7 @@ from dkist_airflow_node.commands import table
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
+from dkist_build_utils.commands.epilogues import add_epilogues
 from dkist_build_utils.commands.record import record_command
 from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
@@ -47,8 +48,6 @@ def cli(context: click.Context, *, debug: bool) -> None:
     """Turn a package of workflows into a deployed version.
 
     A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder is.
-
-    Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
     """
     logger = logging.getLogger("dkist_build_utils")
     logger.handlers = [_Progress()]
@@ -273,6 +272,7 @@ for command in (
     audit_command,
 ):
     cli.add_command(command)
+add_epilogues(cli)
 
 
 def main() -> None:

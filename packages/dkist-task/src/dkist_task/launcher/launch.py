@@ -157,12 +157,14 @@ class Launch:
         """Do what was asked for, and remember how far it came."""
         try:
             if self._request.action == "run":
+                if task.rollback_before_retry and (self._request.identity.try_number or 1) > 1:
+                    task.rollback()
                 task()
             else:
                 task.rollback()
             self._has_started_work = True
         except BaseException as error:
-            self._has_started_work = has_started_work(task)
+            self._has_started_work = has_started_work(task, self._request.action)
             self._work_error = error
             raise
 
