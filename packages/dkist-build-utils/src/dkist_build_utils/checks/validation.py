@@ -13,9 +13,10 @@ from packaging.version import InvalidVersion, Version
 
 from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
 from dkist_build_utils.checks.discovery import Discovery, FoundWorkflow, discover_workflows
-from dkist_build_utils.checks.import_check import import_faults
+from dkist_build_utils.checks.import_check import ImportEnvironment, imitated_import_faults
 from dkist_build_utils.checks.requirement import extras_of, modules_absent_from
 from dkist_build_utils.checks.setting_name import setting_name_problems
+from dkist_build_utils.checks.step import step
 from dkist_build_utils.errors import Fault, FaultsError, counted
 from dkist_build_utils.programs import is_airflow_installed, load_errors
 from dkist_workflow import DEVELOPMENT_VERSION, Node, Workflow, WorkflowError
@@ -200,15 +201,19 @@ def _import_problems(distribution: str, workflows: Iterable[Workflow]) -> Iterat
     for workflow in workflows:
         for node in workflow.nodes:
             users[node.pip_extras][node.entry_point].append((workflow, node))
-    for extras, tasks in users.items():
-        environment = f"extras {', '.join(extras)}" if extras else "no extras"
-        _LOGGER.info("importing %s as an environment with %s would", counted(len(tasks), "task"), environment)
-        problems = import_faults(
+    # The set without extras first: it has the most tasks, and names a fault that the others share.
+    wanted = sorted(users)
+    text = f"importing {counted(sum(map(len, users.values())), 'task')} as {counted(len(wanted), 'environment')} would"
+    with step(_LOGGER, text):
+        found = imitated_import_faults(
             sys.executable,
-            tasks,
+            [
+                ImportEnvironment(tuple(sorted(users[extras])), modules_absent_from(distribution, extras))
+                for extras in wanted
+            ],
             distribution=distribution,
             path=[str(Path(entry).absolute()) for entry in sys.path],
-            absent=modules_absent_from(distribution, extras),
         )
+    for extras, problems in zip(wanted, found, strict=True):
         for entry_point, problem in problems.items():
-            yield problem, *tasks[entry_point][0]
+            yield problem, *users[extras][entry_point][0]
