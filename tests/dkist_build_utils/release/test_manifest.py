@@ -82,7 +82,7 @@ def test_a_newer_schema_is_told_from_no_schema() -> None:
 def test_wrong_python_is_reported_as_the_manifest_says_it() -> None:
     """The message names the file; it is one line without a chain of causes."""
     with pytest.raises(
-        BuildError, match=r"^manifest\.json: the Python of the workers must be written as X\.Y"
+        BuildError, match=r"^manifest\.json: the Python of the workers must be a version 3\.Y"
     ) as caught:
         read(python="three")
     assert caught.value.__suppress_context__

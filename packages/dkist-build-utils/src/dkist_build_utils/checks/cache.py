@@ -1,7 +1,7 @@
 """What was proven before: answers without a fault, each for exactly the inputs that it was found with.
 
-A wrong "there is no fault" is the worst that a check can say. So the subject of an answer is a digest of everything that
-was asked, and an answer that depends on files holds a digest of those too, which is made again before it is believed.
+A wrong "there is no fault" is the worst that a check can say. So the subject of an answer is a digest of everything
+that was asked. An answer that depends on files holds a digest of those too, which is made again before it is believed.
 A fault is never remembered. The folder may be deleted at any time.
 """
 
@@ -30,12 +30,26 @@ _MOST = 200
 """How many answers of a kind are kept."""
 _FORM = 1
 """Raise it when what is remembered, or what it is remembered for, changes."""
-_VOLATILE = ("PYTEST_", "HATCH_", "COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "SSH_", "WINDOWID", "DKIST_BUILD_CACHE")
+_VOLATILE = (
+    "PYTEST_",
+    "HATCH_",
+    "COLUMNS",
+    "LINES",
+    "PWD",
+    "OLDPWD",
+    "SHLVL",
+    "_",
+    "TERM",
+    "SSH_",
+    "WINDOWID",
+    "DKIST_BUILD_CACHE",
+)
 """Environment variables, or how their names begin, that change from one call to the next and say nothing to a task."""
 _GRANULARITY_NS = 50_000_000
 """How much older than its change the time of a file may be: what a file system rounds to, and a little more."""
 _INSTALLED = tuple(
-    f"{folder}{os.sep}" for folder in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    f"{folder}{os.sep}"
+    for folder in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 
 
@@ -85,7 +99,11 @@ class Cache:
         """Remove the answers that were not asked for longest, until the others fit."""
         assert self.folder is not None  # noqa: S101 only `write` calls this
         found = sorted(
-            ((state.st_mtime_ns, state.st_size, entry.path) for entry in os.scandir(self.folder) if (state := entry.stat())),
+            (
+                (state.st_mtime_ns, state.st_size, entry.path)
+                for entry in os.scandir(self.folder)
+                if (state := entry.stat())
+            ),
             reverse=True,
         )
         size = 0

@@ -17,7 +17,8 @@ from dkist_build_utils.programs import run_program
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_PROGRAM = Path(__file__).with_name("task_import.py")
+IMPORT_PROGRAM = Path(__file__).with_name("task_import.py")
+"""The program that imports tasks in another interpreter."""
 _TIMEOUT_SECONDS = 600
 
 
@@ -105,7 +106,7 @@ def imitated_import_faults(
     subject = digest_of(
         [
             str(python),
-            _PROGRAM.read_text(encoding="utf-8"),
+            IMPORT_PROGRAM.read_text(encoding="utf-8"),
             path,
             [[each.entry_points, sorted(each.absent.items())] for each in environments],
             sorted(stable_environment(os.environ).items()),
@@ -142,7 +143,6 @@ def _asked(
     environment: Mapping[str, str] | None = None,
 ) -> _Answer:
     """Run the program once."""
-    rows = []
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
         request, said = Path(folder, "request.json"), Path(folder, "answer.jsonl")
         wanted = [{"tasks": list(each.entry_points), "absent": dict(each.absent)} for each in environments]
@@ -151,8 +151,7 @@ def _asked(
         )
         said.touch()
         ended = _run(python, request, said, folder, environment)
-        for line in said.read_text(encoding="utf-8").splitlines():
-            rows.append(json.loads(line))
+        rows = [json.loads(line) for line in said.read_text(encoding="utf-8").splitlines()]
     loaded = [row[1:] for row in rows if row[0] == "loaded"]
     return _Answer(
         problems={(row[1], row[2]): (row[3], row[4]) for row in rows if row[0] == "task"},
@@ -190,7 +189,12 @@ def _run(python: str | Path, request: Path, answer: Path, folder: str, environme
     """Run the program and return how it ended, for a message where it did not answer for every task."""
     try:
         done = run_program(
-            python, _PROGRAM, [request, answer], folder=folder, environment=environment, timeout=_TIMEOUT_SECONDS + 30
+            python,
+            IMPORT_PROGRAM,
+            [request, answer],
+            folder=folder,
+            environment=environment,
+            timeout=_TIMEOUT_SECONDS + 30,
         )
     except subprocess.TimeoutExpired:
         return f"did not end within {_TIMEOUT_SECONDS} s"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
 
 
