@@ -39,6 +39,11 @@ TESTED_IN = {
     ],
     # Programs of their own: their callers' tests run them.
     "dkist_build_utils/checks/test_import_check": ["dkist_build_utils/checks/task_import"],
+    "dkist_build_utils/checks/test_function_import": ["dkist_build_utils/checks/source_file"],
+    "dkist_build_utils/checks/test_validation": [
+        "dkist_build_utils/checks/airflow_check",
+        "dkist_build_utils/checks/step",
+    ],
     "dkist_build_utils/programs/test_airflow": ["dkist_build_utils/programs/airflow_program"],
     "dkist_build_utils/commands/test_cli": [
         "dkist_build_utils/commands/deployment",
