@@ -68,7 +68,7 @@ def test_lock_that_the_manifest_does_not_list_is_one_fault(folder: Path) -> None
     for task in manifest["workflows"][0]["tasks"]:
         task["lock"] = "requirements.txt"
     file.write_text(json.dumps(manifest))
-    with pytest.raises(FaultsError, match="1 fault\n.* lists no lock 'requirements.txt', which is that of 3 tasks$"):
+    with pytest.raises(FaultsError, match=r"1 fault\n.* lists no lock 'requirements.txt', which is that of 3 tasks$"):
         release_from_folder(folder)
 
 
