@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dkist_build_utils import FaultsError, validate_workflows
-from dkist_build_utils.checks import import_check
 from dkist_build_utils.checks.cache import Cache, files_digest, stable_environment
+from dkist_build_utils.programs import run_program
 from tests.dkist_build_utils.conftest import TASKS, Install, instrument
 
 SHARED = "import os\nif 'DKIST_TEST_FAILS' in os.environ: raise ValueError('as asked')\nit = None\n"
@@ -21,13 +21,12 @@ SHARED = "import os\nif 'DKIST_TEST_FAILS' in os.environ: raise ValueError('as a
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Return a list to which each run of the program that imports tasks is added."""
     found: list[object] = []
-    real = import_check.run_program
 
-    def run_program(*arguments: object, **options: object) -> object:
+    def counted_run(*arguments: object, **options: object) -> object:
         found.append(arguments)
-        return real(*arguments, **options)  # type: ignore[arg-type]
+        return run_program(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(import_check, "run_program", run_program)
+    monkeypatch.setattr("dkist_build_utils.checks.import_check.run_program", counted_run)
     return found
 
 

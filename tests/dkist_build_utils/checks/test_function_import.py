@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dkist_build_utils import validate_workflows
@@ -28,8 +30,8 @@ def test_import_in_a_method_names_file_line_and_module(install: Install) -> None
 def test_extra_that_brings_the_module_is_named(install: Install) -> None:
     """Where an extra of the distribution holds the module, the advice is what to write."""
     package = instrument(tasks=tasks_that("from pytest import raises"))
-    package.extras["simulator"] = ["pytest"]
-    (fault,) = faults_of(install(package))
+    extras = {**package.extras, "simulator": ["pytest"]}
+    (fault,) = faults_of(install(replace(package, extras=extras)))
     assert fault.endswith("add pip_extras=['simulator']")
 
 
@@ -99,5 +101,5 @@ def test_module_that_nothing_holds_is_a_fault(install: Install) -> None:
     (fault,) = faults_of(install(instrument(tasks=tasks_that("import no_such_module"))))
     assert "imports 'no_such_module' for 'run'" in fault
     package = instrument(tasks=tasks_that("import no_such_module"))
-    package.dependencies.append("not-installed-here")
+    package = replace(package, dependencies=[*package.dependencies, "not-installed-here"])
     assert not validate_workflows(install(package), airflow=False).faults

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.dkist_build_utils.conftest import TASKS, WORKFLOW, Install, faults_of, instrument
 
 
@@ -45,8 +47,7 @@ def test_environments_that_differ_see_what_each_would_see_alone(install: Install
     text = package.modules["workflows.main"].replace(
         "\nmain = ", f"\nfrom {package.import_name}.only import Assemble\nmain = ", 1
     )
-    package.modules["workflows.main"] = text
-    package.extras["quality"] = ["pytest"]
-    (fault,) = faults_of(install(package))
+    modules = {**package.modules, "workflows.main": text}
+    (fault,) = faults_of(install(replace(package, modules=modules, extras={"quality": ["pytest"]})))
     assert "task 'Assemble'" in fault
     assert "raises ValueError: pytest is there" in fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,10 @@ def test_second_environment_has_nothing_that_its_lock_lacks(install: Install, wh
     )
     text = text.replace("main.add_node(task=Parse)", "main.add_node(task=Parse, pip_extras=['a'])")
     text = text.replace("resource_queue=", "pip_extras=['a'], resource_queue=")
-    package.modules["workflows.main"] = text
-    package.extras["a"] = ["only-first"]
+    modules = {**package.modules, "workflows.main": text}
+    package = replace(package, modules=modules, extras={"a": ["only-first"], "quality": []})
     package.write_wheel(wheels)
     name = f"{install(package)}.workflows"
-    Package("only-first", "1.0.0", modules={"__init__": ""})  # not installed here: only its wheel is there
-    site = tmp_path / "site"
-    (site / "only_first.py").write_text("")
+    (tmp_path / "site" / "only_first.py").write_text("")  # it can be imported here
     with pytest.raises(FaultsError, match=r"requirements\.quality\.txt, .*imports 'only_first'"):
         export(name, tmp_path / "out", version="1.0.0", find_links=[wheels])

@@ -79,7 +79,7 @@ class _Reader:
 
     def read_task(self, task: type[TaskBase]) -> None:
         """Read what the engine calls of a task, and what that refers to."""
-        self._import_quietly(task.__module__)
+        self._imported |= _imported_with(task.__module__)
         own = [
             kind for kind in task.__mro__ if kind is not object and kind.__module__.partition(".")[0] != "dkist_task"
         ]
@@ -161,17 +161,22 @@ class _Reader:
             if source is not None:
                 self._import(each, source, function)
 
-    def _import_quietly(self, module: str) -> None:
-        """Take a module, and what it imports at its top, as imported: that was tried for real."""
-        for name in (module.rsplit(".", count)[0] for count in range(module.count(".") + 1)):
-            if name in self._imported:
-                continue
-            self._imported.add(name)
-            source = source_of_module(name)
-            for each in source.imports if source is not None else ():
-                if _is_same_package(each.module, module):
-                    for inner in _modules_of(each):
-                        self._import_quietly(inner)
+
+@cache
+def _imported_with(module: str) -> frozenset[str]:
+    """Return a module, its packages, and what these import of the same package at their top: that is tried for real."""
+    found: set[str] = set()
+    pending = [module.rsplit(".", count)[0] for count in range(module.count(".") + 1)]
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        found.add(name)
+        source = source_of_module(name)
+        for each in source.imports if source is not None else ():
+            if _is_same_package(each.module, module):
+                pending += _modules_of(each)
+    return frozenset(found)
 
 
 def _methods(kinds: list[type]) -> Iterator[tuple[SourceFile, ast.FunctionDef | ast.AsyncFunctionDef]]:

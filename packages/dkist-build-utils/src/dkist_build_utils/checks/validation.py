@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import ModuleType
 
+    from dkist_task import TaskBase
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -229,19 +231,21 @@ def _setting_problems(workflows: Iterable[Workflow]) -> Iterator[tuple[str, Work
 
 def _function_problems(distribution: str, workflows: Iterable[Workflow]) -> Iterator[tuple[str, Workflow, Node]]:
     """Yield each import inside a function that will fail in the environment of a task."""
+    users: dict[tuple[type[TaskBase], tuple[str, ...]], tuple[Workflow, Node]] = {}
     for workflow in workflows:
         for node in workflow.nodes:
-            absent = modules_absent_from(distribution, node.pip_extras)
-            is_all_known = are_requirements_installed(distribution, node.pip_extras)
-            for each in missing_imports(node.task, absent, is_all_known=is_all_known):
-                top = each.module.partition(".")[0]
-                held = f" (of {absent[top]})" if top in absent else ""
-                yield (
-                    f"{each.place} imports {each.module!r}{held} for {each.function!r}, which its environment will not "
-                    f"have; {_cure(distribution, top, node.pip_extras)}",
-                    workflow,
-                    node,
-                )
+            users.setdefault((node.task, node.pip_extras), (workflow, node))
+    for (task, extras), (workflow, node) in users.items():
+        absent = modules_absent_from(distribution, extras)
+        for each in missing_imports(task, absent, is_all_known=are_requirements_installed(distribution, extras)):
+            top = each.module.partition(".")[0]
+            held = f" (of {absent[top]})" if top in absent else ""
+            yield (
+                f"{each.place} imports {each.module!r}{held} for {each.function!r}, which its environment will not "
+                f"have; {_cure(distribution, top, extras)}",
+                workflow,
+                node,
+            )
 
 
 def _cure(distribution: str, module: str, extras: tuple[str, ...]) -> str:
