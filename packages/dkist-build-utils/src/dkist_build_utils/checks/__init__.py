@@ -6,7 +6,7 @@ from dkist_build_utils.checks.cache import Cache, digest_of, stable_environment
 from dkist_build_utils.checks.discovery import discover_workflows
 from dkist_build_utils.checks.import_check import IMPORT_PROGRAM, import_faults
 from dkist_build_utils.checks.requirement import TASK_REQUIREMENT
-from dkist_build_utils.checks.step import step
+from dkist_build_utils.checks.step import timed_step
 from dkist_build_utils.checks.validation import (
     Validation,
     check_imports,
@@ -26,7 +26,7 @@ __all__ = [
     "discover_workflows",
     "import_faults",
     "stable_environment",
-    "step",
+    "timed_step",
     "validate_workflows",
     "validation_of",
 ]

@@ -173,7 +173,7 @@ def tree_files(folder: Path) -> list[str]:
 
 
 def _names_in(folder: str) -> str:
-    """Return what the import system and metadata could find in a folder; the state of what is no folder."""
+    """Return what the import system and metadata could find in a folder; for a zip file, its size and time."""
     try:
         names = []
         with os.scandir(folder or ".") as entries:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def step(logger: logging.Logger, text: str) -> Iterator[None]:
+def timed_step(logger: logging.Logger, text: str) -> Iterator[None]:
     """Log what begins, and at level DEBUG how long it took: a command shows that on a terminal only."""
     logger.info("%s", text)
     begun = monotonic()

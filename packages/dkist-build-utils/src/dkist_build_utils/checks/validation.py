@@ -23,7 +23,7 @@ from dkist_build_utils.checks.requirement import (
     modules_absent_from,
 )
 from dkist_build_utils.checks.setting_name import setting_name_problems
-from dkist_build_utils.checks.step import step
+from dkist_build_utils.checks.step import timed_step
 from dkist_build_utils.errors import Fault, FaultsError, counted
 from dkist_build_utils.programs import is_airflow_installed
 from dkist_workflow import DEVELOPMENT_VERSION, Node, Workflow, WorkflowError
@@ -86,7 +86,7 @@ def validation_of(workflow_package: ModuleType | str, *, airflow: bool | None = 
     faults, files = _checked(discovery)
     asks_airflow = is_airflow_installed() if airflow is None else airflow
     if asks_airflow and files:
-        with step(_LOGGER, f"loading {counted(len(files), 'file')} in Airflow"):
+        with timed_step(_LOGGER, f"loading {counted(len(files), 'file')} in Airflow"):
             errors = airflow_errors(files)
         faults += [Fault(name.removesuffix(".py"), None, f"in Airflow: {text}") for name, text in errors.items()]
     return Validation(discovery.package, discovery.workflows, tuple(faults), asks_airflow and bool(files))
@@ -114,7 +114,7 @@ def check_imports(workflows: Sequence[Workflow]) -> None:
 
 
 def _discovered(workflow_package: ModuleType | str) -> Discovery:
-    with step(_LOGGER, f"importing the workflows of {getattr(workflow_package, '__name__', workflow_package)}"):
+    with timed_step(_LOGGER, f"importing the workflows of {getattr(workflow_package, '__name__', workflow_package)}"):
         return discover_workflows(workflow_package)
 
 
@@ -265,7 +265,7 @@ def _import_problems(distribution: str, workflows: Iterable[Workflow]) -> Iterat
     # The set without extras first: it has the most tasks, and names a fault that the others share.
     wanted = sorted(users)
     text = f"importing {counted(sum(map(len, users.values())), 'task')} as {counted(len(wanted), 'environment')} would"
-    with step(_LOGGER, text):
+    with timed_step(_LOGGER, text):
         found = imitated_import_faults(
             sys.executable,
             [

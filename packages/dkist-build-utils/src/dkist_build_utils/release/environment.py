@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dkist_build_utils.checks import step
+from dkist_build_utils.checks import timed_step
 from dkist_build_utils.errors import Fault, FaultsError, MissingWheelError, UvError, counted
 from dkist_build_utils.release.identity import LockRequest
 from dkist_build_utils.release.lock import locked_pins, resolved_lock, stale_reason
@@ -165,7 +165,7 @@ def _located(
     origins: tuple[Origin, ...] = ()
     try:
         if content is None:
-            with step(_LOGGER, f"resolving {request.file_name} for Python {request.release.python}"):
+            with timed_step(_LOGGER, f"resolving {request.file_name} for Python {request.release.python}"):
                 content, origins = resolved_lock(request, find_links, preferred=preferred)
         reason = stale_reason(content, request, find_links)
     except MissingWheelError as error:

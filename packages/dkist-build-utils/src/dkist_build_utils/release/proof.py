@@ -18,7 +18,7 @@ from dkist_build_utils.checks import (
     digest_of,
     import_faults,
     stable_environment,
-    step,
+    timed_step,
 )
 from dkist_build_utils.errors import Fault, UvError, counted
 from dkist_build_utils.programs import (
@@ -123,7 +123,7 @@ class Prover:
             _LOGGER.info("%s was proven before", request.file_name)
             return Proof((), {(name, version): tuple(stated) for name, version, stated in known})
         text = f"importing {counted(len(tasks), 'task')} in an environment made from {request.file_name}"
-        with step(_LOGGER, text), ExitStack() as stack:
+        with timed_step(_LOGGER, text), ExitStack() as stack:
             made = locked_environment(lock, self._release.python, self._find_links, like=self._first)
             interpreter = (self._kept if is_first else stack).enter_context(made)
             if is_kept and (lack := _lack(interpreter, request)) is not None:
