@@ -14,7 +14,9 @@ import pytest
 
 README = Path(__file__).parents[2] / "packages" / "dkist-workflow" / "README.md"
 PACKAGE = "dkist_processing_vbi"
-EXAMPLES = dict(re.findall(r"^`(\S+)\.py`:\n\n```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL))
+EXAMPLES = dict(
+    re.findall(r"^`(\S+)\.py`:\n\n<!-- [^\n]* -->\n```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+)
 
 TASKS = """
 from dkist_task import TaskBase

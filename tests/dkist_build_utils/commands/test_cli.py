@@ -49,6 +49,7 @@ def test_every_command_explains_itself(command: Command) -> None:
         "diff",
         "graph",
         "timeline",
+        "record",
         "verify",
         "audit",
     )

@@ -12,6 +12,7 @@ from opentelemetry import trace
 
 from dkist_task.identity import TaskIdentity, recipe_run_id_from, try_number_from
 from dkist_task.parameters import parameters_from
+from dkist_task.record import declare
 from dkist_task.settings import TaskSettings
 from dkist_task.telemetry import TRACER_NAME, open_span, run_context, task_run
 
@@ -155,6 +156,44 @@ class TaskBase(ABC):
             Values that distinguish this block from others of the same name.
         """
         return open_span(str(name), attributes=attributes, context=run_context(lambda: identity_of(self)))
+
+    def used(self, path_or_uri: str | os.PathLike[str], *, sha256: bool = False) -> None:
+        """Declare an input of this attempt, for the run record.
+
+        Parameters
+        ----------
+        path_or_uri : str or path
+            A file, a folder, or the URI of what lies elsewhere.
+        sha256 : bool, optional
+            Whether to record the digest of a file, too, which takes the time to read it.
+
+        Raises
+        ------
+        TypeError
+            `path_or_uri` is neither a text nor a path.
+        ValueError
+            It is empty.
+        """
+        declare("used", path_or_uri, sha256=sha256)
+
+    def generated(self, path_or_uri: str | os.PathLike[str], *, sha256: bool = False) -> None:
+        """Declare an output of this attempt, for the run record, once it is complete and has its final name.
+
+        Parameters
+        ----------
+        path_or_uri : str or path
+            A file, a folder, or the URI of what lies elsewhere.
+        sha256 : bool, optional
+            Whether to record the digest of a file, too, which takes the time to read it.
+
+        Raises
+        ------
+        TypeError
+            `path_or_uri` is neither a text nor a path.
+        ValueError
+            It is empty.
+        """
+        declare("generated", path_or_uri, sha256=sha256)
 
 
 def identity_of(task: TaskBase) -> TaskIdentity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 from dkist_processing_example.product import Product, RecipeRunFolder
@@ -26,17 +27,27 @@ class ProductTask(TaskBase):
         """The folder of this recipe run."""
         return RecipeRunFolder.from_environment(self.recipe_run_id)
 
+    def inputs(self, product: Product) -> tuple[Path, ...]:
+        """Return the files of a product of another task, and declare them as used."""
+        paths = self.folder.files(product)
+        for path in paths:
+            self.used(path, sha256=True)
+        return paths
+
     def pre_run(self) -> None:
         """Stop before any work is done when the workers are not configured."""
         logger.info("Products of recipe run %d are in %s", self.recipe_run_id, self.folder.path)
 
     def post_run(self) -> None:
-        """Count what has been made."""
+        """Count what has been made, and declare it as generated."""
         written = self.meter.create_counter(
             "dkist_example.product.size", unit="By", description="Bytes written for a product."
         )
         for product in self.products:
-            sizes = [path.stat().st_size for path in self.folder.files(product, "*")]
+            paths = self.folder.files(product, "*")
+            for path in paths:
+                self.generated(path, sha256=True)
+            sizes = [path.stat().st_size for path in paths]
             written.add(sum(sizes), {"product": product.value})
             logger.info("%s: %d file(s), %.1f MB", product.value, len(sizes), sum(sizes) / 1e6)
 

@@ -15,10 +15,10 @@ class ReportQuality(ProductTask):
 
     def run(self) -> None:
         """Assess the products and write one report as JSON and as HTML."""
-        (mean_dark,) = (read_frame(path).data for path in self.folder.files(Product.MEAN_DARK))
-        (gain,) = (read_frame(path).data for path in self.folder.files(Product.GAIN))
+        (mean_dark,) = (read_frame(path).data for path in self.inputs(Product.MEAN_DARK))
+        (gain,) = (read_frame(path).data for path in self.inputs(Product.GAIN))
         with self.telemetry_span("assess"):
-            images = [(path.name, read_frame(path).data) for path in self.folder.files(Product.LEVEL_1)]
+            images = [(path.name, read_frame(path).data) for path in self.inputs(Product.LEVEL_1)]
             report = assess(self.recipe_run_id, mean_dark, gain, images)
         for remark in report.remarks:
             logger.warning(remark)

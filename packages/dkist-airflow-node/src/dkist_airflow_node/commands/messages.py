@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dkist_airflow_node.commands.text_table import table
+from dkist_airflow_node.commands.reconcile import reconcile_command
+from dkist_airflow_node.commands.text_table import cell, table
 from dkist_airflow_node.errors import MessageError, MessageFormatError
 from dkist_airflow_node.messages import (
     EXCHANGE,
@@ -53,6 +54,9 @@ Read on: docs/how-to/failure-messages.md.
 @click.group("messages", epilog=EPILOG)
 def messages_commands() -> None:
     """Care for the failure messages of this host."""
+
+
+messages_commands.add_command(reconcile_command)
 
 
 @messages_commands.command("test", epilog=EPILOG)
@@ -132,17 +136,12 @@ def _row(path: Path, message: FailureMessage) -> tuple[str, ...]:
     return (
         str(since)[:19].replace("T", " "),
         f"{message.workflow_name} {message.workflow_version}",
-        _cell(message.task_name),
-        _cell(message.dag_run_id),
-        _cell(message.recipe_run_id),
-        _cell(message.idempotency_key),
-        _cell(message.reason),
+        cell(message.task_name),
+        cell(message.dag_run_id),
+        cell(message.recipe_run_id),
+        cell(message.idempotency_key),
+        cell(message.reason),
     )
-
-
-def _cell(value: object) -> str:
-    text = " ".join(str(value).split())  # one line
-    return "-" if value is None else text if len(text) <= 80 else f"{text[:79]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _test_steps(settings: BusSettings, seconds: float) -> Iterator[tuple[str, str | None]]:

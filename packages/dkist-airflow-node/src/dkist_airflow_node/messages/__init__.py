@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dkist_airflow_node.messages.bus import EXCHANGE, QUEUE, ROUTING_KEY, BusConnection, answering_address
 from dkist_airflow_node.messages.deadline import Watched
+from dkist_airflow_node.messages.failed_task import FailedTask, named_task, whole_run
 from dkist_airflow_node.messages.failure import publish_failure
-from dkist_airflow_node.messages.message import FailureMessage
+from dkist_airflow_node.messages.ledger import KEEP_DAYS, Ledger
+from dkist_airflow_node.messages.message import FailureMessage, Source
 from dkist_airflow_node.messages.outbox import publish_waiting
 from dkist_airflow_node.messages.settings import BusSettings, bus_settings, deadline_seconds
 from dkist_airflow_node.messages.spool import Spool, spool_folder
@@ -13,18 +15,24 @@ from dkist_airflow_node.messages.spool_file import read_message
 
 __all__ = [
     "EXCHANGE",
+    "KEEP_DAYS",
     "QUEUE",
     "ROUTING_KEY",
     "BusConnection",
     "BusSettings",
+    "FailedTask",
     "FailureMessage",
+    "Ledger",
+    "Source",
     "Spool",
     "Watched",
     "answering_address",
     "bus_settings",
     "deadline_seconds",
+    "named_task",
     "publish_failure",
     "publish_waiting",
     "read_message",
     "spool_folder",
+    "whole_run",
 ]

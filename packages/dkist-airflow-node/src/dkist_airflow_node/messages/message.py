@@ -23,6 +23,9 @@ class Source(StrEnum):
     DAG_PROCESSOR = "dag-processor"
     """Airflow's dag-processor: it knows that the task has failed, and rarely why."""
 
+    RECONCILER = "reconciler"
+    """``dkist-airflow-node messages reconcile``: it asks Airflow afterwards, and finds the error in the task's log."""
+
 
 @dataclass(frozen=True)
 class FailureMessage:

@@ -15,6 +15,7 @@ from dkist_airflow_node.commands import table
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
+from dkist_build_utils.commands.record import record_command
 from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
 from dkist_build_utils.errors import BuildError, counted
@@ -264,6 +265,7 @@ def _say(text: str, output: Path | None) -> None:
 
 for command in (
     run_command,
+    record_command,
     deploy_command,
     undeploy_command,
     list_command,
