@@ -91,26 +91,22 @@ class Cache:
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-", delete=False) as file:
                 file.write(content)
             Path(file.name).replace(self.folder / subject)
-            self._prune()
+            _prune(self.folder)
         except OSError:
             return
 
-    def _prune(self) -> None:
-        """Remove the answers that were not asked for longest, until the others fit."""
-        assert self.folder is not None  # noqa: S101 only `write` calls this
-        found = sorted(
-            (
-                (state.st_mtime_ns, state.st_size, entry.path)
-                for entry in os.scandir(self.folder)
-                if (state := entry.stat())
-            ),
-            reverse=True,
-        )
-        size = 0
-        for number, (_, own, path) in enumerate(found):
-            size += own
-            if size > _LARGEST_BYTES or number >= _MOST:
-                Path(path).unlink(missing_ok=True)
+
+def _prune(folder: Path) -> None:
+    """Remove the answers that were not asked for longest, until the others fit."""
+    found = sorted(
+        ((state.st_mtime_ns, state.st_size, entry.path) for entry in os.scandir(folder) if (state := entry.stat())),
+        reverse=True,
+    )
+    size = 0
+    for number, (_, own, path) in enumerate(found):
+        size += own
+        if size > _LARGEST_BYTES or number >= _MOST:
+            Path(path).unlink(missing_ok=True)
 
 
 def digest_of(value: object) -> str:
@@ -144,7 +140,7 @@ def files_digest(files: Iterable[str], folders: Iterable[str], *, unchanged_sinc
     newest = 0
     for file in files:
         try:
-            state = os.stat(file)  # noqa: PTH116 thousands of them
+            state = Path(file).stat()
             known = (
                 f"{state.st_size} {state.st_mtime_ns}"
                 if file.startswith(_INSTALLED)
@@ -165,7 +161,7 @@ def files_digest(files: Iterable[str], folders: Iterable[str], *, unchanged_sinc
 def tree_files(folder: Path) -> list[str]:
     """Return the paths of all files below a folder but bytecode, sorted."""
     return sorted(
-        os.path.join(parent, name)  # noqa: PTH118 thousands of them
+        f"{parent}/{name}"
         for parent, _, names in os.walk(folder)
         for name in names
         if not parent.endswith("__pycache__")
@@ -186,7 +182,7 @@ def _names_in(folder: str) -> str:
                     names.append(entry.name)
         return "/".join(sorted(names))
     except NotADirectoryError:
-        state = os.stat(folder)  # noqa: PTH116 a zip file
+        state = Path(folder).stat()  # a zip file
         return f"{state.st_size} {state.st_mtime_ns}"
     except OSError as error:
         return type(error).__name__

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _ENTRIES = frozenset(name for name in dir(TaskBase) if name not in dir(object)) | {"__init__", "__new__", "__del__"}
 """The methods that are called without a word of the class itself."""
 
+_DEEPEST = 10
+"""How many modules that only re-export a name are followed: two of them may name each other."""
+
 
 @dataclass(frozen=True)
 class MissingImport:
@@ -128,7 +131,7 @@ class _Reader:
 
     def _read_in(self, module: str, name: str | None, user: SourceFile, depth: int = 0) -> None:
         """Read a function or class of another module of the same package, where it is defined."""
-        if name is None or depth > 10 or not _is_same_package(module, user.module):
+        if name is None or depth > _DEEPEST or not _is_same_package(module, user.module):
             return
         source = source_of_module(module)
         if source is None:

@@ -92,18 +92,22 @@ def imports_of(node: ast.AST, package: str) -> Iterator[Import]:
 def statements_that_run(node: ast.AST) -> Iterator[ast.AST]:
     """Yield a node and all below it, except for what is only for types and what may fail with ImportError."""
     yield node
+    types = (getattr(node, "annotation", None), getattr(node, "returns", None))
+    for child in _children_that_run(node):
+        if not any(child is each for each in types):
+            yield from statements_that_run(child)
+
+
+def _children_that_run(node: ast.AST) -> list[ast.AST]:
+    """Return what is directly below a node, except for what is only for types and what may fail with ImportError."""
     if isinstance(node, ast.If) and _is_type_checking(node.test):
-        children: list[ast.AST] = list(node.orelse)
-    elif isinstance(node, ast.Try | ast.TryStar) and any(_catches(handler.type) for handler in node.handlers):
-        # What the handler does instead is an error as well if it cannot be imported, but 'else' follows an import.
-        children = [*node.handlers, *node.finalbody]
-    elif isinstance(node, ast.With) and any(_suppresses(item.context_expr) for item in node.items):
-        children = []
-    else:
-        types = (getattr(node, "annotation", None), getattr(node, "returns", None))
-        children = [child for child in ast.iter_child_nodes(node) if not any(child is each for each in types)]
-    for child in children:
-        yield from statements_that_run(child)
+        return list(node.orelse)
+    if isinstance(node, ast.Try | ast.TryStar) and any(_catches(handler.type) for handler in node.handlers):
+        # What a handler does instead is an error as well if it cannot be imported; 'else' follows an import.
+        return [*node.handlers, *node.finalbody]
+    if isinstance(node, ast.With) and any(_suppresses(item.context_expr) for item in node.items):
+        return []
+    return list(ast.iter_child_nodes(node))
 
 
 def _top_level(tree: ast.Module, *, skip: bool) -> Iterator[ast.AST]:
@@ -114,14 +118,7 @@ def _top_level(tree: ast.Module, *, skip: bool) -> Iterator[ast.AST]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
         yield node
-        if not skip:
-            pending += ast.iter_child_nodes(node)
-        elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            pending += node.orelse
-        elif isinstance(node, ast.Try | ast.TryStar) and any(_catches(handler.type) for handler in node.handlers):
-            pending += [*node.handlers, *node.finalbody]
-        elif not (isinstance(node, ast.With) and any(_suppresses(item.context_expr) for item in node.items)):
-            pending += ast.iter_child_nodes(node)
+        pending += _children_that_run(node) if skip else ast.iter_child_nodes(node)
 
 
 def _is_type_checking(test: ast.expr) -> bool:
