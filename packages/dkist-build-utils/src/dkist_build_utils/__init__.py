@@ -31,6 +31,7 @@ from dkist_build_utils.release import (
     find_release,
     verify,
     write_containerfiles,
+    write_notebook,
 )
 
 __all__ = [
@@ -70,4 +71,5 @@ __all__ = [
     "validate_workflows",
     "verify",
     "write_containerfiles",
+    "write_notebook",
 ]

@@ -142,6 +142,14 @@ class TaskBase(ABC):
 
         return metrics.get_meter(TRACER_NAME)
 
+    @property
+    def telemetry_attributes(self) -> dict[str, AttributeValue]:
+        """Return the attributes that name this task and its run, as on the root span, for spans and metrics of its own.
+
+        On a metric they make one series for each run of each task. The task's own metrics leave them out.
+        """
+        return dict(identity_of(self).attributes())
+
     def telemetry_span(
         self, name: str, attributes: dict[str, AttributeValue] | None = None
     ) -> AbstractContextManager[trace.Span]:
