@@ -5,6 +5,7 @@ For people who run the tasks of a workflow in a notebook. Nothing else imports t
 
 from __future__ import annotations
 
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -50,7 +51,8 @@ def wait_for_notebook_save(
         The file cannot be read.
     """
     text = sentinel or uuid4().hex
-    print(f"waiting until the notebook is saved: {text}", flush=True)
+    sys.stdout.write(f"waiting until the notebook is saved: {text}\n")
+    sys.stdout.flush()
     for _ in range(attempts):
         if text in Path(notebook_path).read_text(encoding="utf-8", errors="replace"):
             return

@@ -31,6 +31,8 @@ def migrate_command(folder: Path, *, dry_run: bool, allow_dirty: bool) -> None:
             click.echo(f"{'new' if change.before is None else 'changed'}: {change.path.as_posix()}", err=True)
     for decision in migration.decisions:
         click.echo(str(decision))
+    for note in migration.notes:
+        click.echo(f"note: {note}", err=True)
     verb = "would change" if dry_run else "changed"
     left = counted(len(migration.decisions), "place")
     click.echo(f"{counted(len(migration.changes), 'file')} {verb}; {left} for you to decide", err=True)

@@ -65,8 +65,9 @@ def write_changes(folder: Path, changes: Sequence[Change]) -> None:
     staged: list[tuple[Path, Change]] = []
     placed: list[Change] = []
     try:
-        for change in changes:
-            staged.append((_stage(folder / change.path, change), change))
+        for change in changes:  # one at a time: what is staged is removed if the next one fails
+            partial = _stage(folder / change.path, change)
+            staged.append((partial, change))
         for partial, change in staged:
             _check_unchanged(folder, change)
             partial.replace(folder / change.path)

@@ -24,6 +24,8 @@ class Migration:
     """The files that change, sorted."""
     decisions: tuple[Decision, ...]
     """What a person must decide, by file and line."""
+    notes: tuple[str, ...] = ()
+    """What to know about the packages that this one requires."""
 
 
 def migrate(folder: Path, *, is_dry_run: bool = False, allow_dirty: bool = False) -> Migration:
@@ -60,7 +62,7 @@ def migrate(folder: Path, *, is_dry_run: bool = False, allow_dirty: bool = False
     changes = rewriting.changes()
     if not is_dry_run:
         write_changes(folder, changes)
-    return Migration(changes, tuple(sorted(set(rewriting.decisions))))
+    return Migration(changes, tuple(sorted(set(rewriting.decisions))), rewriting.notes())
 
 
 def _check_clean(folder: Path) -> None:
@@ -69,7 +71,9 @@ def _check_clean(folder: Path) -> None:
     try:
         changed = run_git(folder, "status", "--porcelain", "--", ".").splitlines()
     except GitError as error:
-        raise BuildError(f"{folder} is in no git repository that could undo this ({error}); make one, {remedy}") from error
+        raise BuildError(
+            f"{folder} is in no git repository that could undo this ({error}); make one, {remedy}"
+        ) from error
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise BuildError(f"{folder} has changes that are not committed ({changed[0][3:]}{more}); commit them, {remedy}")

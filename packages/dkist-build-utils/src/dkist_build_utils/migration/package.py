@@ -13,7 +13,7 @@ from dkist_build_utils.migration.core_name import CORE, CORE_DISTRIBUTION, SETTI
 from dkist_build_utils.migration.decision import Decision, Rewritten
 from dkist_build_utils.migration.pipeline import rewritten_pipeline
 from dkist_build_utils.migration.python_source import rewritten_module
-from dkist_build_utils.migration.requirement_list import brought, ours, rewritten_lines, rewritten_pyproject
+from dkist_build_utils.migration.requirement_list import brought, ours, required, rewritten_lines, rewritten_pyproject
 from dkist_build_utils.migration.usage import Usage, usage_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,14 @@ class Rewriting:
         """Note what a person must decide."""
         self.decisions.append(Decision(path.as_posix(), line, what))
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what to know about the clients that this package requires."""
+        return tuple(
+            f"this package requires '{text}': where that still requires {CORE_DISTRIBUTION}, migrate and release it "
+            "as well. A local version of it (1.2.3+dkist) fits the pin ==1.2.3"
+            for text in required(self.content(Path("pyproject.toml")))
+        )
+
     def changes(self) -> tuple[Change, ...]:
         """Return the files that change, sorted."""
         return tuple(Change(path, self.before.get(path), after) for path, after in sorted(self.after.items()))
@@ -81,7 +89,9 @@ def rewritten_package(folder: Path) -> Rewriting:
         _rewrite_module(rewriting, path)
     _add_settings(rewriting, modules)
     usage = usage_of((PurePosixPath(path.as_posix()), rewriting.content(path)) for path in modules)
-    rest = [path for path in (*others, *(path for path in sources if path.name == "setup.py")) if _is_read(rewriting, path)]
+    rest = [
+        path for path in (*others, *(path for path in sources if path.name == "setup.py")) if _is_read(rewriting, path)
+    ]
     is_after_core = any(_requires_core(rewriting.before[path]) for path in rest)
     for path in rest:
         _rewrite_other(rewriting, path, usage, _workflow_package(rewriting, modules), is_after_core=is_after_core)
@@ -110,7 +120,9 @@ def _rewrite_module(rewriting: Rewriting, path: Path) -> None:
         rewriting.put(path, rewritten_module(content, _top_package(rewriting.folder, path)))
     except SyntaxError as error:
         if any(name in content for name in _NAMES):
-            rewriting.decide(path, error.lineno or 1, f"this is not Python ({error.msg}): correct it, then migrate again")
+            rewriting.decide(
+                path, error.lineno or 1, f"this is not Python ({error.msg}): correct it, then migrate again"
+            )
     except (UnicodeDecodeError, LookupError) as error:
         if any(name in content for name in _NAMES):
             rewriting.decide(path, 1, f"its text cannot be read ({error}): save it as UTF-8, then migrate again")
@@ -119,7 +131,9 @@ def _rewrite_module(rewriting: Rewriting, path: Path) -> None:
 def _top_package(folder: Path, path: Path) -> str:
     """Return the top-level package of a module; the name of the module where it is in none."""
     parts = path.with_suffix("").parts
-    tops = [number for number in range(len(parts) - 1) if (folder / Path(*parts[: number + 1]) / "__init__.py").exists()]
+    tops = [
+        number for number in range(len(parts) - 1) if (folder / Path(*parts[: number + 1]) / "__init__.py").exists()
+    ]
     return parts[tops[0]] if tops else parts[-1]
 
 
@@ -167,11 +181,15 @@ def _rewrite_other(
     elif path.name.startswith((".pre-commit-config", "requirements", "setup.")):
         rewriting.put(path, rewritten_lines(content, wanted))
         if path.name.startswith("setup.") and path in rewriting.after and workflows is not None:
-            rewriting.decide(path, 1, f"add an extra 'workflow' that requires {ours('dkist-workflow')}, and no 'frozen'")
+            rewriting.decide(
+                path, 1, f"add an extra 'workflow' that requires {ours('dkist-workflow')}, and no 'frozen'"
+            )
     elif any(name in content for name in _NAMES):
         for number, line in enumerate(content.splitlines(), start=1):
             if any(name in line for name in _NAMES):
-                rewriting.decide(path, number, f"it names {CORE_DISTRIBUTION}: nothing of ours reads this file; correct it")
+                rewriting.decide(
+                    path, number, f"it names {CORE_DISTRIBUTION}: nothing of ours reads this file; correct it"
+                )
 
 
 def _add_image(rewriting: Rewriting, usage: Usage) -> None:
@@ -182,9 +200,13 @@ def _add_image(rewriting: Rewriting, usage: Usage) -> None:
             continue
         line = 1 + content[: content.index(b"--notebook --output notebooks")].count(b"\n")
         if (rewriting.folder / target).exists():
-            rewriting.decide(path, line, "the core wrote a Dockerfile here, and there is another one: build the one you need")
+            rewriting.decide(
+                path, line, "the core wrote a Dockerfile here, and there is another one: build the one you need"
+            )
         elif len(usage.categories) != 1:
-            rewriting.decide(path, line, "write a Dockerfile for the notebooks; the instrument that is in its address is not known")
+            rewriting.decide(
+                path, line, "write a Dockerfile for the notebooks; the instrument that is in its address is not known"
+            )
         else:
             python = re.search(rb"^image: python:(3\.\d+)", content, re.MULTILINE)
             text = _TEMPLATES.joinpath("manual_image.txt").read_text(encoding="utf-8")

@@ -92,7 +92,12 @@ def rewritten_pipeline(content: bytes, workflows: str | None) -> Rewritten:
             _install(script, number, '".[workflow]" "dkist-build-utils[notebook]"')
             script.say(number, f"dkist-build export {found['package']} --no-lock --notebook --output notebooks")
         elif said == "ddt check freeze" and workflows is not None:
-            _each(script.before(number), script, "pip install dkist-dev-tools", 'pip install ".[workflow]" dkist-build-utils')
+            _each(
+                script.before(number),
+                script,
+                "pip install dkist-dev-tools",
+                'pip install ".[workflow]" dkist-build-utils',
+            )
             script.say(number, f"dkist-build validate {workflows}")
         elif found := _FROZEN.search(said):
             extras = [extra for extra in found[2].split(",") if extra != "frozen"]
@@ -146,7 +151,14 @@ def _rewrite_export(script: _Script, number: int, package: str, folder: str) -> 
 def _publish_code_first(script: _Script) -> Iterable[tuple[int, str]]:
     """Move the step that publishes code before the one that exports: a lock holds the published wheel."""
     anchors = _anchors(script)
-    exports = {name for name, lines in anchors.items() if any(script.text(each).startswith("dkist-build export") and "--no-lock" not in script.text(each) for each in lines)}
+    exports = {
+        name
+        for name, lines in anchors.items()
+        if any(
+            script.text(each).startswith("dkist-build export") and "--no-lock" not in script.text(each)
+            for each in lines
+        )
+    }
     pushes = {name for name, lines in anchors.items() if any("push_python.sh" in script.text(each) for each in lines)}
     if not exports:
         return

@@ -21,12 +21,12 @@ from dkist_build_utils.migration.import_order import inserted_imports, sorted_im
 from dkist_build_utils.migration.workflow_call import DETAILS, NotUnderstoodError, rewritten_call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _OF_THE_CORE = (CORE, "base_telemetry_attributes", "format_metric_name", "telemetry_span", "input_data")
 """A module with none of these texts has nothing to rewrite."""
 
-_GONE = {name: "a workflow keeps process_category and process_name; use these" for name in sorted(DETAILS)}
+_GONE = dict.fromkeys(sorted(DETAILS), "a workflow keeps process_category and process_name; use these")
 _GONE |= {
     "topological_sort": "Workflow.nodes is in an order in which every task comes after its upstreams",
     "task_execution_counter": "every run is counted without it (dkist.task.runs); remove it",
@@ -89,6 +89,10 @@ def _full_name(node: cst.CSTNode | None) -> str:
     return ""
 
 
+def _annotation(parameter: cst.Param) -> str:
+    return "" if parameter.annotation is None else _full_name(parameter.annotation.annotation)
+
+
 def _bindings(module: cst.Module) -> dict[str, str]:
     """Return by local name what a module imports from the core, or from what replaces it."""
     bound = {}
@@ -130,9 +134,8 @@ class _Rewriting(cst.CSTTransformer):
         for node in m.findall(module, m.Assign(value=calls) | m.Param()):
             if isinstance(node, cst.Assign):
                 found |= {_full_name(target.target) for target in node.targets}
-            elif isinstance(node, cst.Param) and node.annotation is not None:
-                if _full_name(node.annotation.annotation) in self._workflow_names:
-                    found.add(node.name.value)
+            elif isinstance(node, cst.Param) and _annotation(node) in self._workflow_names:
+                found.add(node.name.value)
         return found - {""}
 
     def _decide(self, node: cst.CSTNode, what: str) -> None:
@@ -205,7 +208,9 @@ class _Rewriting(cst.CSTTransformer):
         if given & self._workflow_names and keywords & DETAILS:
             self._decide(node, "the details of a Workflow are passed through another call: name it by process_category "
                                "and process_name (dkist_workflow.workflow_arguments converts)")  # fmt: skip
-        elif name not in self._workflow_names and name.endswith("Workflow") and {"input_data", "output_data"} <= keywords:
+        elif (
+            name not in self._workflow_names and name.endswith("Workflow") and {"input_data", "output_data"} <= keywords
+        ):
             self._decide(node, f"{name} is named by input_data and output_data, and is not imported from {CORE} here: "
                                "if it passes them on, see dkist_workflow.workflow_arguments")  # fmt: skip
         if name.endswith(".telemetry_span"):
@@ -284,9 +289,7 @@ class _Rewriting(cst.CSTTransformer):
         if node.name.value in {"format_metric_name", "base_telemetry_attributes"}:
             self._decide(node, f"nothing calls {node.name.value}: put the names and attributes where they are used")
 
-    def leave_SimpleString(
-        self, original_node: cst.SimpleString, updated_node: cst.SimpleString
-    ) -> cst.BaseExpression:
+    def leave_SimpleString(self, original_node: cst.SimpleString, updated_node: cst.SimpleString) -> cst.BaseExpression:
         """Rename dotted names in a text: the target of a mock, or an advice for people."""
         text = renamed_in_text(original_node.value, self._settings_module)
         if f"{CORE}." in text and "\n" not in text:

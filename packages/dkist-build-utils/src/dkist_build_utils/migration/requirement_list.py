@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 EXTRA = "workflow"
 """The extra that no task names: where workflows are validated and exported."""
 
+CLIENTS = frozenset(
+    f"dkist-processing-{name}" for name in ("common", "cryonirsp", "dlnirsp", "ops", "test", "trend", "vbi", "visp")
+)
+"""The distributions that use the core."""
+
 BROUGHT = {
     "dkist_service_configuration": "dkist-service-configuration >= 4.3.0, < 5.0",
     "nbconvert": "nbconvert >= 7.16.6, < 8.0",
@@ -43,6 +48,17 @@ def ours(name: str, extras: str = "") -> str:
 def brought(usage: Usage, *, in_tests: bool = False) -> list[str]:
     """Return what the core brought and the code, or its tests, import."""
     return [each for package, each in BROUGHT.items() if usage.imports(package, in_tests=in_tests)]
+
+
+def required(content: bytes) -> list[str]:
+    """Return the other clients that a pyproject.toml requires; none if it cannot be read."""
+    try:
+        document = tomlkit.parse(content.decode())
+    except (UnicodeDecodeError, TOMLKitError):
+        return []
+    project: Any = document.get("project", {})
+    texts = [str(text) for text in project.get("dependencies", ())]
+    return [text for text in texts if (found := _requirement(text)) is not None and found.name in CLIENTS]
 
 
 def rewritten_pyproject(content: bytes, usage: Usage) -> Rewritten:
@@ -90,37 +106,44 @@ def _rewrite_extras(project: Any, usage: Usage, *, is_after_core: bool) -> None:
         extras = project["optional-dependencies"] = tomlkit.table()
     had_frozen = extras.pop("frozen", None) is not None
     name = str(project["name"])
-    has_workflows = bool(usage.of_workflows)
     for extra in extras.values():
         if _find(extra, CORE_DISTRIBUTION) is not None:
             _replace(extra, CORE_DISTRIBUTION, [ours("dkist-task")])
         if had_frozen:
             _without_extra(extra, name, "frozen")
-    if has_workflows and not any(_find(extra, "dkist-workflow") is not None for extra in extras.values()):
+    if usage.of_workflows and not any(_find(extra, "dkist-workflow") is not None for extra in extras.values()):
         if EXTRA in extras:
             _replace(extras[EXTRA], "", [ours("dkist-workflow")])
         else:
             extras.append(EXTRA, _array([ours("dkist-workflow")]))
-    tests: list[str] = []
-    if has_workflows and usage.imports("dkist_workflow", in_tests=True) | usage.imports("dkist_build_utils", in_tests=True):
-        tests.append(f"{name}[{EXTRA}]")
-    elif usage.imports("dkist_workflow", in_tests=True):
-        tests.append(ours("dkist-workflow"))
-    if usage.imports("dkist_build_utils", in_tests=True):
-        tests.append(ours("dkist-build-utils", "[notebook]" if usage.imports("nbformat", in_tests=True) else ""))
-    if usage.is_loaded_in_tests:
-        tests.append(ours("dkist-airflow-node", "[airflow]"))
-    if usage.imports("dkist_task.notebook") or usage.imports("dkist_task.notebook", in_tests=True):
-        tests.append(ours("dkist-task", "[notebook]"))
-    if is_after_core:
-        own = [Requirement(each).name for each in brought(usage)]
-        tests += [each for each in brought(usage, in_tests=True) if Requirement(each).name not in own]
+    tests = _of_tests(name, usage, is_after_core=is_after_core)
     if tests:
         if "test" not in extras:
             extras.append("test", _array([]))
         _replace(extras["test"], "", tests)
     if not extras:
         project.remove("optional-dependencies")
+
+
+def _of_tests(name: str, usage: Usage, *, is_after_core: bool) -> list[str]:
+    """Return what the tests of a package require."""
+    uses_build = usage.imports("dkist_build_utils", in_tests=True)
+    uses_workflow = usage.imports("dkist_workflow", in_tests=True)
+    tests: list[str] = []
+    if usage.of_workflows and (uses_workflow or uses_build):
+        tests.append(f"{name}[{EXTRA}]")
+    elif uses_workflow:
+        tests.append(ours("dkist-workflow"))
+    if uses_build:
+        tests.append(ours("dkist-build-utils", "[notebook]" if usage.imports("nbformat", in_tests=True) else ""))
+    if usage.is_loaded_in_tests:
+        tests.append(ours("dkist-airflow-node", "[airflow]"))
+    if usage.imports("dkist_task.notebook") or usage.imports("dkist_task.notebook", in_tests=True):
+        tests.append(ours("dkist-task", "[notebook]"))
+    if is_after_core:
+        own = brought(usage)
+        tests += [each for each in brought(usage, in_tests=True) if each not in own]
+    return tests
 
 
 def _array(items: Iterable[str]) -> Any:
@@ -167,7 +190,11 @@ def _replace(array: Any, name: str, wanted: Iterable[str]) -> None:
 def _is_met(wanted: str, present: object) -> bool:
     """Return whether a requirement that is there names the distribution and the extras of another."""
     found, asked = _requirement(present), Requirement(wanted)
-    return found is not None and normalized_name(found.name) == normalized_name(asked.name) and asked.extras <= found.extras
+    return (
+        found is not None
+        and normalized_name(found.name) == normalized_name(asked.name)
+        and asked.extras <= found.extras
+    )
 
 
 def _indent(array: Any) -> str:
@@ -184,7 +211,9 @@ def _without_extra(array: Any, name: str, extra: str) -> None:
             array[place] = f"{found.name}[{','.join(rest)}]" if rest else found.name
 
 
-_LINE = re.compile(rf"(?P<before>\s*(?:-\s+)?[\"']?){CORE_DISTRIBUTION}\b[^\"'#;\r\n]*?(?P<after>[\"']?,?\s*(?:;.*|#.*)?)")
+_LINE = re.compile(
+    rf"(?P<before>\s*(?:-\s+)?[\"']?){CORE_DISTRIBUTION}\b[^\"'#;\r\n]*?(?P<after>[\"']?,?\s*(?:;.*|#.*)?)"
+)
 
 
 def rewritten_lines(content: bytes, wanted: Iterable[str]) -> Rewritten:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import libcst as cst
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DETAILS = frozenset({"input_data", "output_data", "category", "detail"})
 """The arguments that name a workflow of the core."""
@@ -40,7 +45,9 @@ def rewritten_call(call: cst.Call, *, is_core: bool) -> tuple[cst.Call, dict[str
             "name every argument of this Workflow (input_data=, output_data=, ...), then migrate again"
         )
     if "process_category" in named or "process_name" in named:
-        raise NotUnderstoodError("this Workflow is named in the old and the new way; keep process_category, process_name")
+        raise NotUnderstoodError(
+            "this Workflow is named in the old and the new way; keep process_category, process_name"
+        )
     is_spread = any(argument.star == "**" for argument in call.args)
     texts = {name: _text(named[name].value) for name in DETAILS & named.keys()}
     if is_spread or None in texts.values():
@@ -72,7 +79,7 @@ def _converted(call: cst.Call) -> cst.Call:
     return call.with_changes(args=[cst.Arg(inner, star="**")], whitespace_before_args=cst.SimpleWhitespace(""))
 
 
-def _renamed(arguments: tuple[cst.Arg, ...] | list[cst.Arg], names: dict[str, str]) -> list[cst.Arg]:
+def _renamed(arguments: Sequence[cst.Arg], names: dict[str, str]) -> list[cst.Arg]:
     """Return the arguments with the two names where the first two details were; comments of the others stay."""
     places = [number for number, each in enumerate(arguments) if each.keyword and each.keyword.value in DETAILS]
     kept: list[cst.Arg] = []
@@ -114,19 +121,22 @@ def _with_comments_of(dropped: cst.Arg, kept: cst.Arg) -> cst.Arg:
     space = kept.comma.whitespace_after
     if not isinstance(space, cst.ParenthesizedWhitespace):
         return kept
-    lines = [*space.empty_lines, *(cst.EmptyLine(indent=space.indent, whitespace=space.last_line, comment=each) for each in comments)]
+    lines = [
+        *space.empty_lines,
+        *(cst.EmptyLine(indent=space.indent, whitespace=space.last_line, comment=each) for each in comments),
+    ]
     return kept.with_changes(comma=kept.comma.with_changes(whitespace_after=space.with_changes(empty_lines=lines)))
 
 
-def _last_comma(kept: cst.Comma | cst.MaybeSentinel, last: cst.Comma | cst.MaybeSentinel) -> cst.Comma | cst.MaybeSentinel:
+def _last_comma(
+    kept: cst.Comma | cst.MaybeSentinel, last: cst.Comma | cst.MaybeSentinel
+) -> cst.Comma | cst.MaybeSentinel:
     """Return the comma of the argument that became the last one: the comments of its own, the end of the other's."""
     if not isinstance(kept, cst.Comma) or not isinstance(last, cst.Comma):
         return last
     own, end = kept.whitespace_after, last.whitespace_after
     if isinstance(own, cst.ParenthesizedWhitespace) and isinstance(end, cst.ParenthesizedWhitespace):
-        return last.with_changes(
-            whitespace_after=own.with_changes(indent=end.indent, last_line=end.last_line)
-        )
+        return last.with_changes(whitespace_after=own.with_changes(indent=end.indent, last_line=end.last_line))
     return last
 
 
