@@ -17,7 +17,14 @@ from dkist_task.notebook import NotebookError, export_notebook_by_path, wait_for
 def notebook(tmp_path: Path) -> Path:
     """Return a notebook with one cell and its output."""
     output = {"output_type": "stream", "name": "stdout", "text": ["7 frames\n"]}
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": 1, "source": ["sum()"], "outputs": [output]}
+    cell = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "execution_count": 1,
+        "source": ["sum()"],
+        "outputs": [output],
+    }
     path = tmp_path / "main_1.0.ipynb"
     path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
     return path

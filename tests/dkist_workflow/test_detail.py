@@ -10,7 +10,8 @@ from dkist_workflow import Workflow, workflow_arguments, workflow_name_from_deta
 
 
 @pytest.mark.parametrize(
-    ("detail", "dag_id"), [({}, "l0_to_l1_vbi_1"), ({"detail": None}, "l0_to_l1_vbi_1"), ({"detail": "a_b"}, "l0_to_l1_vbi_a_b_1")]
+    ("detail", "dag_id"),
+    [({}, "l0_to_l1_vbi_1"), ({"detail": None}, "l0_to_l1_vbi_1"), ({"detail": "a_b"}, "l0_to_l1_vbi_a_b_1")],
 )
 def test_workflow_of_details_has_the_same_dag_id(detail: dict[str, Any], dag_id: str) -> None:
     """The arguments of the core, from wherever they come, make the workflow with the id that the core made."""
