@@ -387,7 +387,7 @@ def test_endpoint_without_a_scheme_is_for_grpc(launch: Launcher) -> None:
             return ExportTraceServiceResponse()
 
     server = grpc.server(ThreadPoolExecutor(2))
-    add_TraceServiceServicer_to_server(Traces(), server)
+    add_TraceServiceServicer_to_server(Traces(), server)  # type: ignore[no-untyped-call] # made without types
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

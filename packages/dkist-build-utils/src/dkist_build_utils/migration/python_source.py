@@ -148,7 +148,11 @@ class _Rewriting(cst.CSTTransformer):
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
         """Split an import from the core by what replaces its names."""
-        imports = [each for each in original_node.body if self._is_core_import(each)]
+        imports = [
+            each
+            for each in original_node.body
+            if isinstance(each, cst.Import | cst.ImportFrom) and self._is_core_import(each)
+        ]
         if not imports:
             return updated_node
         statement = imports[0]
@@ -191,12 +195,10 @@ class _Rewriting(cst.CSTTransformer):
         return cst.FlattenSentinel(lines)
 
     @staticmethod
-    def _is_core_import(statement: cst.BaseSmallStatement) -> bool:
+    def _is_core_import(statement: cst.Import | cst.ImportFrom) -> bool:
         if isinstance(statement, cst.ImportFrom):
             return not statement.relative and _full_name(statement.module).split(".")[0] == CORE
-        return isinstance(statement, cst.Import) and any(
-            alias.evaluated_name.split(".")[0] == CORE for alias in statement.names
-        )
+        return any(alias.evaluated_name.split(".")[0] == CORE for alias in statement.names)
 
     # Calls
 
