@@ -51,7 +51,7 @@ def test_instrument_package_written_from_the_readme_runs_in_airflow(clone: Path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "recipe run 7: noise of" in done.stdout
 
-    airflow_python = clone / "my-env" / "bin" / "python"
+    airflow_python = clone / "airflow-env" / "bin" / "python"
     store = {"DKIST_ENVIRONMENT_STORE": str(clone / "store"), "UV_FIND_LINKS": str(clone / "dist")}
     with PrivateAirflow(clone / "airflow", python=airflow_python, env=store) as airflow:
         airflow.wait_for_dag("my_noise_1.0.0")

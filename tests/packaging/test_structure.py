@@ -52,6 +52,19 @@ TESTED_IN = {
     # Programs of their own: their callers' tests run them.
     "dkist_build_utils/checks/test_import_check": ["dkist_build_utils/checks/task_import"],
     "dkist_build_utils/checks/test_function_import": ["dkist_build_utils/checks/source_file"],
+    # One command, and a whole package that it rewrites.
+    "dkist_build_utils/migration/test_migration": [
+        "dkist_build_utils/commands/migration",
+        "dkist_build_utils/migration/change",
+        "dkist_build_utils/migration/decision",
+        "dkist_build_utils/migration/package",
+    ],
+    "dkist_build_utils/migration/test_python_source": [
+        "dkist_build_utils/migration/core_name",
+        "dkist_build_utils/migration/import_order",
+        "dkist_build_utils/migration/workflow_call",
+    ],
+    "dkist_build_utils/migration/test_requirement_list": ["dkist_build_utils/migration/usage"],
     "dkist_build_utils/programs/test_airflow": ["dkist_build_utils/programs/airflow_program"],
     "dkist_build_utils/commands/test_cli": [
         "dkist_build_utils/commands/deployment",

@@ -16,6 +16,7 @@ from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.epilogues import add_epilogues
+from dkist_build_utils.commands.migration import migrate_command
 from dkist_build_utils.commands.record import record_command
 from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
@@ -271,6 +272,7 @@ for command in (
     diff_command,
     verify_command,
     audit_command,
+    migrate_command,
 ):
     cli.add_command(command)
 add_epilogues(cli)

@@ -23,6 +23,7 @@ _PAGES = {
     "verify": ("docs/how-to/trust-a-release.md",),
     "audit": ("docs/how-to/trust-a-release.md",),
     "image": ("docs/how-to/notebooks-and-images.md",),
+    "migrate": ("docs/how-to/migrate-from-dkist-processing-core.md",),
     "timeline": ("docs/how-to/telemetry.md",),
 }
 """Where to read on, by command; the README for any other."""
