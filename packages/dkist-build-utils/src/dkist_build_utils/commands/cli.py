@@ -15,6 +15,7 @@ from dkist_airflow_node.commands import table
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
+from dkist_build_utils.commands.new import new_command
 from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
 from dkist_build_utils.errors import BuildError, counted
@@ -45,7 +46,8 @@ class _Progress(logging.Handler):
 def cli(context: click.Context, *, debug: bool) -> None:
     """Turn a package of workflows into a deployed version.
 
-    A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder is.
+    'new' begins a package. A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder
+    is.
 
     Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
     """
@@ -262,6 +264,7 @@ def _say(text: str, output: Path | None) -> None:
 
 
 for command in (
+    new_command,
     run_command,
     deploy_command,
     undeploy_command,
