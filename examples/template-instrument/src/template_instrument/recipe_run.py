@@ -13,7 +13,7 @@ DATA_VARIABLE = "TEMPLATE_INSTRUMENT_DATA"
 
 
 def recipe_run_folder(recipe_run_id: int) -> Path:
-    """Return the folder of a recipe run, in the folder that the variable names or, if it is not set, in ``data`` here."""
+    """Return the folder of a recipe run, in the folder that the variable names; if it is not set, in ``data`` here."""
     root = os.environ.get(DATA_VARIABLE)
     if root is not None and not Path(root).is_absolute():
         raise ValueError(f"{DATA_VARIABLE} is {root!r}; set it to the absolute path of a folder that all workers see")
