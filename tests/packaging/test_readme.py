@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dkist_build_utils import named_workflows, svg
 from harness.airflow import LEAKING, START_SECONDS, free_port
 from harness.process import GuardedProcess
 from harness.rest import AirflowApi, AirflowRefusalError
@@ -120,6 +121,13 @@ def wait_until_healthy(api: AirflowApi, airflow: GuardedProcess) -> None:
             return
         time.sleep(1)
     pytest.fail(f"Airflow is not healthy after {START_SECONDS} s:\n{airflow.tail()}")
+
+
+def test_the_picture_of_the_graph_is_the_one_that_is_drawn_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """README shows what ``dkist-build graph`` makes of the example."""
+    monkeypatch.delenv("BUILD_VERSION", raising=False)
+    (workflow,) = named_workflows("dkist_processing_example.workflows", None)
+    assert (ROOT / "docs" / "images" / "example-graph.svg").read_text("utf-8") == f"{svg(workflow)}\n"
 
 
 def test_every_link_leads_somewhere() -> None:
