@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.instrument_package.template import files_of
+from dkist_build_utils.release import staged_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +38,7 @@ def create_package(name: PackageName, parent: Path, find_links: Path | None = No
         raise BuildError(f"there is no folder {parent}; make it first, or name another one")
     target = parent / name.distribution
     _check_free(target)
-    hidden = parent / f".{name.distribution}.{secrets.token_hex(8)}.partial"
-    hidden.mkdir()
-    try:
+    with staged_folder(parent, name.distribution, {}) as hidden:
         for path, text in files.items():
             file = hidden / path
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -49,11 +46,8 @@ def create_package(name: PackageName, parent: Path, find_links: Path | None = No
         try:
             hidden.rename(target)  # over an empty folder, but over nothing else
         except OSError:
-            _check_free(target)
+            _check_free(target)  # another process was quicker
             raise
-    except BaseException:  # also Ctrl-C
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
     return target
 
 
