@@ -105,7 +105,7 @@ def test_commands_of_the_readme_bring_an_own_workflow_into_airflow(clone: Path) 
         assert api.wait_for_run(DAG, run, timeout=RUN_SECONDS) == "success", airflow.tail()
         assert (package / "data" / "42" / "quicklook" / "spectrum.png").exists()
         # The setting of the README has Airflow see a new file soon.
-        (package / "airflow" / "dags" / "seen.py").write_text('from airflow.sdk import DAG\n\nDAG("seen")\n')
+        (package / "airflow" / "dags" / "seen.py").write_text('from airflow.sdk import DAG\n\ndag = DAG("seen")\n')
         api.wait_for_dag("seen", timeout=SEEN_SECONDS)
 
 
