@@ -115,6 +115,8 @@ def wait_until_healthy(api: AirflowApi, airflow: GuardedProcess) -> None:
     while time.monotonic() < deadline:
         assert airflow.status is None, airflow.tail()
         try:
+            # The first request to the API of tasks takes seconds, in which the server answers nothing else.
+            api.request("GET", "/execution/health")
             health = api.health()
         except (OSError, AirflowRefusalError):  # not listening yet, or not ready
             health = {}
