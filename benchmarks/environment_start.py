@@ -84,14 +84,14 @@ print("TOOK", float(open(os.environ["STARTED"]).read()) - begin)
 class Host:
     """A worker with an index of two wheels, a lock of one of them, and a store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tasks: str = OURS) -> None:
         self.folder = folder
-        self.wheels = folder / "wheels"
+        self.wheels = folder / "index"  # "wheels" beside a lock would be all that a build may install
         self.started = folder / "started"
         self.store = folder / "store"
         self.lock = folder / "requirements.txt"
         self.wheels.mkdir()
-        _write_wheel(self.wheels, "instrument-ours", OURS, requires="dkist-task")
+        _write_wheel(self.wheels, "instrument-ours", tasks, requires="dkist-task")
         _write_wheel(self.wheels, "instrument-theirs", THEIRS)
         package = Path(__file__).parents[1] / "packages" / "dkist-task"
         subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", str(self.wheels), str(package)], check=True)

@@ -19,7 +19,7 @@ from dkist_airflow_node.worker import start_runner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SLEEPING = 10
+SLEEPING = 100
 PROMISED_BYTES = 6_000_000
 """What supervision may take of memory for each task (PSS)."""
 LINES = 2_000_000

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dkist_build_utils import BuildError, archive, deploy, export
+from dkist_build_utils import BuildError, archive, deploy, export, read_run, write_crate
 from dkist_build_utils.pictures.timeline import render_timeline
 from harness.airflow import AirflowStartError, PrivateAirflow
 from harness.cache import prune_environments
@@ -51,6 +51,11 @@ class DemoRun:
     def data(self) -> Path:
         """Products of the workflow."""
         return self.folder / "data"
+
+    @property
+    def records(self) -> Path:
+        """What each attempt ran, used and generated."""
+        return self.folder / "records"
 
     @property
     def spans(self) -> Path:
@@ -89,6 +94,7 @@ def show(run: DemoRun, recipe_run_id: int, *, corrupt_input: bool) -> int:
     environment = {
         "DKIST_ENVIRONMENT_STORE": str(shared / "environments"),
         "DKIST_EXAMPLE_DATA": str(run.data),
+        "DKIST_RECORD_FOLDER": str(run.records),
         "DKIST_SPAN_FOLDER": str(run.spans),
         "DKIST_MESSAGE_SPOOL": str(run.spool),
         # No broker: failure messages stay in the spool, and none reaches a broker that happens to run on this machine.
@@ -206,7 +212,7 @@ def table(rows: list[tuple[TaskState, str]]) -> str:
 
 
 def products(run: DemoRun, recipe_run_id: int) -> str:
-    """Write the timeline, and return the paths of everything that the run made."""
+    """Write the timeline and the record, and return the paths of everything that the run made."""
     data = run.data / str(recipe_run_id)
     found = [
         ("level-1 files", sorted((data / "level1").glob("*.fits"))),
@@ -218,6 +224,10 @@ def products(run: DemoRun, recipe_run_id: int) -> str:
         timeline = run.folder / "timeline.html"
         timeline.write_text(render_timeline(run.spans))
         found.append(("timeline", [timeline]))
+    if run.records.is_dir():
+        record = write_crate(read_run(run.records, recipe_run_id), run.folder / "record", prov_json=True)
+        found.append(("run record", [record]))
+        found.append(("picture of it", [record / "record.svg"]))
     lines = [
         f"{what:<17} {files[0] if len(files) == 1 else f'{files[0].parent} ({len(files)} files)'}"
         for what, files in found

@@ -292,7 +292,7 @@ def fact(log: str, name: str) -> str:
 
 def read_spans(folder: Path) -> list[dict[str, Any]]:
     """Return every span that the tasks have written."""
-    lines = (json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text().splitlines())
+    lines = (json.loads(line) for file in folder.rglob("*.jsonl") for line in file.read_text().splitlines())
     return [span for line in lines for r in line["resourceSpans"] for s in r["scopeSpans"] for span in s["spans"]]
 
 

@@ -157,3 +157,22 @@ def test_log_of_a_failed_task_shows_its_error(airflow: AirflowApi, browser: WebD
     ):
         WebDriverWait(browser, SECONDS).until(expected.text_to_be_present_in_element((By.TAG_NAME, "body"), text))
     keep_picture(browser, "airflow-failed-task-log")
+
+
+def test_list_of_task_instances_shows_the_recipe_run(airflow: AirflowApi, browser: WebDriver) -> None:
+    """Who looks at the tasks of all runs sees which recipe run each of them belongs to."""
+    run = airflow.trigger(DAG, recipe_run_id=44)
+    assert airflow.wait_for_run(DAG, run, timeout=300) == "failed"
+    browser.get(f"{airflow.url}/task_instances")
+    shown = expected.text_to_be_present_in_element((By.TAG_NAME, "body"), "recipe run 44")
+    WebDriverWait(browser, SECONDS).until(shown)
+    keep_picture(browser, "airflow-task-instances")
+
+
+def test_page_of_the_workflow_names_pools_and_environments(airflow: AirflowApi, browser: WebDriver) -> None:
+    """The documentation of the DAG says which pools Airflow must have, and in which environments tasks run."""
+    browser.get(f"{airflow.url}/dags/{DAG}")
+    visible(browser, By.CSS_SELECTOR, "[aria-label='Dag Docs']").click()
+    for text in ("Airflow must have these pools", "high_memory_pool", "Environments of the tasks"):
+        WebDriverWait(browser, SECONDS).until(expected.text_to_be_present_in_element((By.TAG_NAME, "body"), text))
+    keep_picture(browser, "airflow-dag-docs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -72,3 +73,15 @@ def test_says_where_the_products_are(tmp_path: Path) -> None:
     assert f"{tmp_path / 'data/7/level1'} (2 files)" in said
     assert str(tmp_path / "data/7/quicklook/quicklook.png") in said
     assert "quality" not in said
+    assert "record" not in said
+
+
+def test_ends_with_the_record_and_its_picture(tmp_path: Path) -> None:
+    """What the tasks recorded is made into a record, and both paths are printed."""
+    start = {"record": 1, "task": "Draw", "workflow": "example", "workflow_version": "1", "recipe_run_id": 7}
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "a.jsonl").write_text(json.dumps(start | {"started": "2024-01-01T00:00:00.000Z"}))
+    said = products(DemoRun(tmp_path), 7).splitlines()
+    assert said[0].split() == ["run", "record", str(tmp_path / "record")]
+    assert said[1].split() == ["picture", "of", "it", str(tmp_path / "record" / "record.svg")]
+    assert (tmp_path / "record" / "ro-crate-metadata.json").exists()

@@ -122,12 +122,13 @@ def test_no_import_cycle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_airflow_is_imported_in_three_places_only() -> None:
-    """The body of the DAG file, the type of what load returns, and the program that runs inside Airflow."""
+def test_airflow_is_imported_in_four_places_only() -> None:
+    """The body of the DAG file, the type of what load returns, the plug-in, and the program that runs in Airflow."""
     found = {module.name for module in MODULES.values() for _, name in imports_of(module) if is_airflow(name)}
     assert found == {
         "dkist_airflow_node.dag.body",
         "dkist_airflow_node.dag.engine",
+        "dkist_airflow_node.plugin",
         "dkist_build_utils.programs.airflow_program",
     }
 

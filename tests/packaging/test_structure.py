@@ -26,6 +26,18 @@ TESTED_IN = {
         "dkist_airflow_node/messages/outgoing",
     ],
     "dkist_airflow_node/messages/test_spool": ["dkist_airflow_node/messages/spool_file"],
+    "dkist_airflow_node/commands/test_command_help": ["dkist_build_utils/commands/epilogues"],
+    # A small server, and an Airflow, that they ask.
+    "dkist_airflow_node/site/test_reconciliation": [
+        "dkist_airflow_node/site/run",
+        "dkist_airflow_node/site/task_error",
+    ],
+    "dkist_airflow_node/commands/test_status": [
+        "dkist_airflow_node/commands/prometheus",
+        "dkist_airflow_node/commands/status_page",
+        "dkist_airflow_node/site/release",
+        "dkist_airflow_node/site/status",
+    ],
     # The environment store is what these build, use, list and empty.
     # A bare interpreter that runs real tasks in real environments.
     "dkist_airflow_node/worker/runner/test_run": [
@@ -51,6 +63,8 @@ TESTED_IN = {
         "dkist_build_utils/deployment/supply",
     ],
     "dkist_build_utils/deployment/test_finding": ["dkist_build_utils/deployment/vulnerability"],
+    "dkist_build_utils/pictures/test_graph_svg": ["dkist_build_utils/pictures/drawing"],
+    "dkist_build_utils/records/test_crate": ["dkist_build_utils/records/entities"],
     "dkist_build_utils/release/test_builder": ["dkist_build_utils/release/environment"],
     "dkist_build_utils/release/test_manifest": ["dkist_build_utils/release/provenance"],
     "dkist_build_utils/release/test_origin": ["dkist_build_utils/release/wheel"],

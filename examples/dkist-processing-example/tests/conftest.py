@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dkist_processing_example.product import ROOT_VARIABLE, RecipeRunFolder
+from dkist_processing_example.product import ROOT_VARIABLE
 from dkist_processing_example.tasks.product_task import ProductTask
 from dkist_processing_example.tasks.simulate_frames import SIZE_VARIABLE
+from dkist_task.recipe_run import RecipeRunFolder
 
 RunTask = Callable[[type[ProductTask]], None]
 

@@ -8,9 +8,10 @@ import pytest
 from dkist_processing_example.camera import Camera, simulated_camera
 from dkist_processing_example.frame import FrameKind, Image, read_frame
 from dkist_processing_example.level0 import write_level_0
-from dkist_processing_example.product import ROOT_VARIABLE, Product, RecipeRunFolder
+from dkist_processing_example.product import ROOT_VARIABLE, Product
 from dkist_processing_example.tasks.average_frames import AverageDarks, AverageGains
 from dkist_processing_example.tasks.calibrate_frames import CalibrateFrames
+from dkist_task.recipe_run import RecipeRunFolder
 
 DARKS, GAINS, OBSERVATIONS = 16, 16, 2
 SIZE = 96

@@ -15,14 +15,16 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from PIL import Image as Picture
 
-from dkist_processing_example.errors import ConfigurationError, ProductMissingError
+from dkist_processing_example.errors import ConfigurationError
 from dkist_processing_example.frame import read_frame
-from dkist_processing_example.product import ROOT_VARIABLE, Product, RecipeRunFolder
+from dkist_processing_example.product import ROOT_VARIABLE, Product
 from dkist_processing_example.tasks.average_frames import AverageDarks
 from dkist_processing_example.tasks.calibrate_frames import CalibrateFrames
 from dkist_processing_example.tasks.product_task import ProductTask
+from dkist_processing_example.tasks.report_quality import ReportQuality
 from dkist_processing_example.tasks.simulate_frames import SIZE_VARIABLE, SimulateFrames
 from dkist_processing_example.workflows.l0_to_l1 import l0_to_l1
+from dkist_task.recipe_run import DataFolderError, ProductMissingError, RecipeRunFolder
 
 RunTask = Callable[[type[ProductTask]], None]
 
@@ -63,7 +65,7 @@ def contents(folder: RecipeRunFolder) -> dict[str, bytes]:
     """Return what is in the files, but for the lines of a header that hold the time of writing."""
     cards = (b"DATE    =", b"CHECKSUM=", b"DATASUM =")
     found = {}
-    for path in folder.path.rglob("*.*"):
+    for path in filter(Path.is_file, folder.path.rglob("*")):
         content = path.read_bytes()
         lines = [content[start : start + 80] for start in range(0, len(content), 80)]
         found[str(path.relative_to(folder.path))] = b"".join(line for line in lines if not line.startswith(cards))
@@ -72,7 +74,9 @@ def contents(folder: RecipeRunFolder) -> dict[str, bytes]:
 
 def test_workflow_makes_every_product(processed: RecipeRunFolder) -> None:
     """Each task makes its product and leaves nothing else."""
-    assert {path.name for path in processed.path.iterdir()} == {product.value for product in Product}
+    names = {product.value for product in Product}
+    assert {path.name for path in processed.path.iterdir()} == {*names, ".constants"}
+    assert dict(processed.constants("Test")) == {"observation_count": 6}
     assert len(processed.files(Product.LEVEL_0)) == 22
     assert len(processed.files(Product.LEVEL_1)) == 6
 
@@ -152,19 +156,30 @@ def test_rollback_removes_what_the_task_made(processed: RecipeRunFolder) -> None
     """The products of other tasks stay."""
     CalibrateFrames(recipe_run_id=1, workflow_name="example_l0_to_l1", workflow_version="test").rollback()
     left = {path.name for path in processed.path.iterdir()}
-    assert left == {product.value for product in Product} - {"gain", "level1"}
+    assert left == {*(product.value for product in Product), ".constants"} - {"gain", "level1"}
+    SimulateFrames(recipe_run_id=1, workflow_name="example_l0_to_l1", workflow_version="test").rollback()
+    assert not processed.has(Product.LEVEL_0)
+    assert dict(processed.constants("Test")) == {}
+
+
+def test_lost_image_is_a_remark(processed: RecipeRunFolder, run_task: RunTask) -> None:
+    """The report compares the images with the observations that the first task counted."""
+    processed.files(Product.LEVEL_1)[0].unlink()
+    run_task(ReportQuality)
+    report = json.loads((processed.path / "quality" / "quality.json").read_text())
+    assert report["remarks"] == ["There are 5 images of 6 observations."]
 
 
 def test_task_before_its_upstream_is_told(run_task: RunTask) -> None:
     """A task that finds no input says which product it misses."""
-    with pytest.raises(ProductMissingError, match=r"level0 holds no \*\.fits"):
+    with pytest.raises(ProductMissingError, match=r"level0 holds no \*"):
         run_task(AverageDarks)
 
 
 def test_worker_without_configuration_is_told(run_task: RunTask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task does not start if the data folder is not configured."""
     monkeypatch.delenv(ROOT_VARIABLE)
-    with pytest.raises(ConfigurationError, match=ROOT_VARIABLE):
+    with pytest.raises(DataFolderError, match=ROOT_VARIABLE):
         run_task(SimulateFrames)
 
 

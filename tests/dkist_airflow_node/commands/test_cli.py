@@ -17,6 +17,8 @@ COMMANDS = [
     ["messages", "test"],
     ["messages", "list"],
     ["messages", "resend"],
+    ["messages", "reconcile"],
+    ["status"],
 ]
 
 

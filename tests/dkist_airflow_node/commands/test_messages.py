@@ -78,6 +78,22 @@ def test_test_says_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
     assert servers.SECRET not in "".join(lines)
 
 
+def test_test_shows_an_alert(capsys: pytest.CaptureFixture[str], spool: Spool) -> None:
+    """``messages test --failure`` shows what a person will read, also where no broker answers; exit status 1 then."""
+    assert main(["messages", "test", "--failure"]) == 1
+    alert = capsys.readouterr().out.partition("The alert for this message:\n\n")[2]
+    assert alert.startswith("TEST, nothing has failed. FAILED: task test message of recipe run 1")
+    for part in (
+        "ValueError: ",
+        "Attempt 2 of 2, after 3 min 12 s.",
+        "Ran dkist-",
+        "by the worker on ",
+        "Log: https://",
+    ):
+        assert part in alert
+    assert spool.paths() == []
+
+
 @pytest.mark.parametrize("command", ["list", "resend"])
 def test_a_spool_that_is_not_a_folder_is_one_line(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

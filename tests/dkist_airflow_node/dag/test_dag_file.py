@@ -6,6 +6,7 @@ import ast
 import enum
 import hashlib
 import importlib.util
+import inspect
 import json
 import logging
 import os
@@ -236,11 +237,38 @@ def test_people_read_what_a_workflow_and_a_task_are_for() -> None:
     """
     told = facts(make_workflow(description=text).load())
     assert told["description"] == "Frames to science."
-    assert told["doc"] == "Frames to science.\n\nEach *night* is calibrated on its own."
+    assert told["doc"].startswith("Frames to science.\n\nEach *night* is calibrated on its own.\n\nAirflow must have")
     assert told["tasks"]["Dark"]["doc_md"] == "A task with every setting."
     assert _first_paragraph(Bare.__doc__) == ""
     told = facts(make_workflow().load())
-    assert (told["description"], told["doc"]) == ("vbi_l0_to_l1, version 1.2.3", None)
+    assert told["description"] == "vbi_l0_to_l1, version 1.2.3"
+    assert told["doc"].startswith("Airflow must have these pools, or tasks stay *scheduled* for ever: high_memory_pool")
+
+
+def test_people_read_which_pools_and_environments_a_workflow_needs(
+    import_file: Callable[[bytes], ModuleType],
+) -> None:
+    """The page of a DAG names the pools, if any, and once for each environment its lock and its tasks."""
+    lock, other = Lock("requirements.txt", "a" * 64), Lock("requirements.movie+quality.txt", "b" * 64)
+    locks = {(): lock, ("movie", "quality"): other}
+    dag = import_file(render_dag_file(make_workflow(), locks=locks, python="3.12")).dag
+    assert dag.doc_md.splitlines()[-4:] == [
+        "Environments of the tasks, with Python 3.12:",
+        "",
+        "- requirements.txt, SHA-256 aaaaaaaaaaaa...: Parse, Dark, Calibrate",
+        "- requirements.movie+quality.txt, SHA-256 bbbbbbbbbbbb...: Gain",
+    ]
+    plain = Workflow("vbi", "plain", "dkist_workflow", "1.2.3")
+    plain.add_node(task=Parse)
+    doc = facts(plain.load())["doc"]
+    assert "pool" not in doc
+    assert doc.endswith("- dkist-workflow==1.2.3, no lock: Parse")
+
+
+def test_lists_of_task_instances_show_the_recipe_run() -> None:
+    """Airflow renders this template for each task instance, and shows it in a column and in its filters."""
+    for task in make_workflow().load().tasks:
+        assert task.map_index_template == "recipe run {{ params.recipe_run_id }}"
 
 
 def test_database_gets_little_of_a_task(import_file: Callable[[bytes], ModuleType]) -> None:
@@ -250,7 +278,11 @@ def test_database_gets_little_of_a_task(import_file: Callable[[bytes], ModuleTyp
     dag = import_file(render_dag_file(make_workflow(), locks=locks)).dag
     serialised = json.dumps(DagSerialization.to_dict(dag)["dag"]["tasks"])
     assert "DKIST_LOCK_SHA256" not in serialised
-    assert len(serialised) / len(dag.tasks) <= 1200
+    assert "recipe_run_id" in dag.params
+    assert all(not task.params for task in dag.tasks)
+    # What Airflow 3.0 stores besides: the source of each task's callback.
+    source = inspect.getsource(dag.get_task("Parse").on_failure_callback[0])
+    assert len(serialised) / len(dag.tasks) + len(json.dumps(source)) <= 1000
 
 
 def test_tasks_run_against_the_locks_of_their_extras(import_file: Callable[[bytes], ModuleType]) -> None:

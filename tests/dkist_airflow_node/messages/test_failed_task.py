@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,3 +125,25 @@ def test_text_is_bounded_and_decodable() -> None:
 def test_recipe_run_id_is_a_number_or_unknown(value: object, expected: int | None) -> None:
     """Anything but a number is left out."""
     assert named_task(task_context(params={"recipe_run_id": value})).recipe_run_id == expected
+
+
+def test_how_long_and_with_what(tmp_path: Path) -> None:
+    """The attempt, its limit and duration, and what it ran in; another task of the run has its own environment."""
+    now = datetime.now(UTC)
+    operators = {name: SimpleNamespace(variables={"DKIST_LOCK_SHA256": name}) for name in ("Calibrate", "Write")}
+    (tmp_path / "manifest.json").write_text('{"distribution": "dkist-x", "version": "2.1.0"}')
+    dag = SimpleNamespace(dag_id="d", task_ids=list(operators), task_dict=operators, fileloc=str(tmp_path / "d.py"))
+    instance = Instance(try_number=2, max_tries=1)
+    instance.start_date = now - timedelta(seconds=60)  # type: ignore[attr-defined]
+    task = named_task(task_context(instance, dag=dag, task=operators["Calibrate"]))
+    assert task.duration_seconds == pytest.approx(60, abs=20)  # on the worker it has just ended
+    assert (task.max_tries, task.distribution, task.environment) == (2, "dkist-x 2.1.0", "Calibrate")
+    message = task.message(workflow_name="d", workflow_version="1")
+    assert (message.max_tries, message.distribution, message.environment) == (2, "dkist-x 2.1.0", "Calibrate")
+    context = dag_context(instance, dag=dag, task=operators["Calibrate"])
+    named, other = failed_tasks(context, {"Calibrate": "failed", "Write": "failed"})
+    assert named.duration_seconds is None  # in the dag-processor its end is not known
+    assert (other.task_id, other.environment, other.distribution) == ("Write", "Write", "dkist-x 2.1.0")
+    assert (other.max_tries, other.duration_seconds, other.try_number) == (None, None, None)
+    instance.end_date = instance.start_date + timedelta(seconds=1.5)  # type: ignore[attr-defined]
+    assert named_task(context).duration_seconds == 1.5

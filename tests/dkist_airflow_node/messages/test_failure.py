@@ -200,6 +200,24 @@ def test_a_task_that_was_ended_by_hand_has_not_failed(state: str | None, count: 
     assert len(waiting(spool)) == count
 
 
+@pytest.mark.parametrize("state", ["restarting", "running"])
+def test_nobody_sends_a_message_while_airflow_is_asked(
+    state: str, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other callbacks of this host publish what waits: not a message of a task that may not have failed."""
+    claimed: list[int] = []
+
+    def states(*_: Any, **__: Any) -> dict[str, dict[str, str]]:
+        assert len(spool.paths()) == 1  # it would survive this process
+        claimed.append(len(list(Spool(spool.folder).claims())))
+        return {Instance().run_id: {"Calibrate": state}}
+
+    monkeypatch.setattr(Instance, "get_task_states", states)
+    publish(task_context())
+    assert claimed == [0]
+    assert len(list(spool.claims())) == (state == "running")
+
+
 @pytest.mark.parametrize("context", [None, {}, [], {"ti": None}, {"reason": None}, {"ti": object(), "dag_run": 1}])
 def test_never_raises(context: Any, spool: Spool) -> None:
     """Whatever is passed, a message says that something has failed."""

@@ -118,7 +118,7 @@ class Inbox:
 
 def is_of_dag(message: dict[str, Any]) -> bool:
     """Tell whether the dag-processor sent a message for the DAG as a whole."""
-    return message["reason"] in {"task_failure", "timed_out"}
+    return message["source"] == "dag-processor" and message["reason"] in {"task_failure", "timed_out"}
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_exceptions_timeouts_and_retries(airflow: PrivateAirflow, worker: Runner
     ]
     _, run_id = start(airflow, worker, "kinds", tasks)
     assert inbox.failures(run_id) == ["Raise", "RetryAndFail", "TimeOut"]
-    of_workers = {message["taskName"]: message for message in inbox.of(run_id) if not is_of_dag(message)}
+    of_workers = {message["taskName"]: message for message in inbox.of(run_id) if message["source"] == "worker"}
     assert {name: message["tryNumber"] for name, message in of_workers.items()} == {
         "Raise": 1,
         "RetryAndFail": 2,

@@ -48,6 +48,10 @@ def test_members_are_the_contract() -> None:
         "source",
         "host",
         "time",
+        "maxTries",
+        "durationSeconds",
+        "distribution",
+        "environment",
     ]
     assert REQUIRED_MEMBERS == ("workflowName", "workflowVersion", "taskName", "dagRunId", "logUrl")
 

@@ -364,7 +364,7 @@ class Task(TaskBase):
     ended = launch(code, DKIST_SPAN_FOLDER=str(spans), OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
     assert ended.status == 0, ended.log
     assert ended.log.count("no metrics are recorded") == ended.log.count("WARNING") == 1
-    assert '"name":"Task"' in next(spans.iterdir()).read_text()
+    assert '"name":"Task"' in next(spans.rglob("*.jsonl")).read_text()
 
 
 def test_a_task_has_the_name_that_its_workflow_gives_it(launch: Launcher, collector: Collector) -> None:

@@ -45,7 +45,7 @@ class Left(TaskBase):
 
 def names_in(folder: Path) -> list[list[str]]:
     """Return the names of the spans in each file of `folder`, the longest list first."""
-    files = [[span["name"] for span in spans_in(file)] for file in folder.iterdir()]
+    files = [[span["name"] for span in spans_in(file)] for file in folder.rglob("*.jsonl")]
     return sorted(files, key=len, reverse=True)
 
 
@@ -56,11 +56,12 @@ def spans_in(file: Path) -> list[dict[str, Any]]:
 
 
 def test_each_process_has_a_file_of_its_own(launch: Launcher, tmp_path: Path) -> None:
-    """A task and its child append to two files; the folder is made where it is missing."""
+    """A task and its child append to two files of their recipe run; the folder is made where it is missing."""
     folder = tmp_path / "spans of a night" / "7"
     ended = launch(CODE, DKIST_SPAN_FOLDER=str(folder))
     assert ended.status == 0, ended.log
     assert names_in(folder) == [["pre_run", "parent", "run", "post_run", "Task"], ["child"]]
+    assert [path.name for path in folder.iterdir()] == ["recipe-run-7"]
 
 
 @pytest.mark.parametrize(("task", "status"), [("Killed", -signal.SIGKILL), ("Left", 5)])

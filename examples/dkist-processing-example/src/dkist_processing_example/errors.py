@@ -11,9 +11,5 @@ class ConfigurationError(ExampleError, ValueError):
     """An environment variable is missing or unusable."""
 
 
-class ProductMissingError(ExampleError, FileNotFoundError):
-    """A product of another task is missing."""
-
-
 class FrameError(ExampleError, ValueError):
     """A file is not the expected frame, or frames do not fit together."""

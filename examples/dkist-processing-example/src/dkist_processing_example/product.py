@@ -1,19 +1,13 @@
-"""Where a recipe run keeps its products: one folder each, complete or absent.
+"""The products of a recipe run, and where they are kept.
 
-Tasks of one run share nothing but these folders, so each of them may run on another worker, and be tried again.
+`dkist_task.recipe_run` keeps them: one folder each, complete or absent.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
-from dkist_processing_example.errors import ConfigurationError, ProductMissingError
+from dkist_task.recipe_run import RecipeRunFolder
 
 ROOT_VARIABLE = "DKIST_EXAMPLE_DATA"
 """The environment variable that names the folder of all recipe runs."""
@@ -38,72 +32,13 @@ class Product(StrEnum):
     """The quality report, for a person and for a program."""
 
 
-@dataclass(frozen=True)
-class RecipeRunFolder:
-    """The products of one recipe run."""
+class Constant(StrEnum):
+    """The values that one task finds and later tasks read; the value is the constant's name."""
 
-    path: Path
-    """The folder that holds a folder for each product."""
-
-    @classmethod
-    def from_environment(cls, recipe_run_id: int) -> RecipeRunFolder:
-        """Return the folder of a recipe run below ``$DKIST_EXAMPLE_DATA``.
-
-        Raises
-        ------
-        ConfigurationError
-            The variable is not set, or names no absolute path.
-        """
-        root = os.environ.get(ROOT_VARIABLE, "")
-        if not Path(root).is_absolute():
-            raise ConfigurationError(
-                f"{ROOT_VARIABLE} is {root!r}; set it on the workers to the absolute path of the folder that holds "
-                "a folder for each recipe run"
-            )
-        return cls(Path(root, str(recipe_run_id)))
-
-    def files(self, product: Product, pattern: str = "*.fits") -> tuple[Path, ...]:
-        """Return the files of a product, sorted by name.
-
-        Raises
-        ------
-        ProductMissingError
-            There is none.
-        """
-        found = tuple(sorted((self.path / product).glob(pattern)))
-        if not found:
-            raise ProductMissingError(
-                f"{self.path / product} holds no {pattern}: the task that makes the product {product.value!r} has not "
-                "run for this recipe run, or was rolled back; run it first"
-            )
-        return found
-
-    @contextmanager
-    def replacing(self, product: Product) -> Iterator[Path]:
-        """Give an empty folder that becomes the product when the block ends, and is dropped when it raises.
-
-        A task that is killed in the block leaves the product as it was; trying it again starts from an empty folder.
-        """
-        partial, old = self.path / f".{product}.partial", self.path / f".{product}.old"
-        _remove(partial)
-        partial.mkdir(parents=True)
-        try:
-            yield partial
-        except BaseException:  # also what unwinds a task that was stopped
-            _remove(partial)
-            raise
-        _remove(old)
-        if (self.path / product).exists():
-            (self.path / product).rename(old)
-        partial.rename(self.path / product)
-        _remove(old)
-
-    def discard(self, product: Product) -> None:
-        """Remove a product, and what a killed task left of it."""
-        for name in (product.value, f".{product}.partial", f".{product}.old"):
-            _remove(self.path / name)
+    OBSERVATION_COUNT = "observation_count"
+    """How many frames of the recipe run observe: so many level-1 images it must have."""
 
 
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def folder_of(recipe_run_id: int) -> RecipeRunFolder:
+    """Return the folder of a recipe run below ``$DKIST_EXAMPLE_DATA``; DataFolderError if that is not set."""
+    return RecipeRunFolder.from_environment(recipe_run_id, ROOT_VARIABLE)

@@ -43,6 +43,8 @@ class QualityReport:
     """Fraction of dead pixels."""
     images: tuple[ImageQuality, ...]
     """The level-1 images in the order of their names."""
+    observation_count: int
+    """The images that there should be."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -54,10 +56,14 @@ class QualityReport:
             found.append(f"{self.dead_part:.1%} of the pixels are dead (at most {LARGEST_DEAD_PART:.0%} is usual).")
         if drift > LARGEST_DRIFT:
             found.append(f"The mean of the images differs by {drift:.1%} (at most {LARGEST_DRIFT:.0%} is usual).")
+        if len(self.images) != self.observation_count:
+            found.append(f"There are {len(self.images)} images of {self.observation_count} observations.")
         return tuple(found)
 
 
-def assess(recipe_run_id: int, mean_dark: Image, gain: Image, images: Sequence[tuple[str, Image]]) -> QualityReport:
+def assess(
+    recipe_run_id: int, mean_dark: Image, gain: Image, images: Sequence[tuple[str, Image]], observation_count: int
+) -> QualityReport:
     """Assess the products of a recipe run.
 
     Parameters
@@ -68,6 +74,8 @@ def assess(recipe_run_id: int, mean_dark: Image, gain: Image, images: Sequence[t
         Its mean dark and its gain; dead pixels are NaN in the gain.
     images : Sequence[tuple[str, Image]]
         Its level-1 images by name, at least one.
+    observation_count : int
+        The images that it should have.
     """
     return QualityReport(
         recipe_run_id=recipe_run_id,
@@ -78,6 +86,7 @@ def assess(recipe_run_id: int, mean_dark: Image, gain: Image, images: Sequence[t
             ImageQuality(name, float(np.nanmean(image)), float(np.nanstd(image) / np.nanmean(image)))
             for name, image in images
         ),
+        observation_count=observation_count,
     )
 
 

@@ -89,3 +89,57 @@ class RunnerError(AirflowNodeError):
 
 class StoreError(AirflowNodeError):
     """The environment store cannot be found or read."""
+
+
+class SiteError(AirflowNodeError):
+    """Airflow's REST API, or the dags folder, cannot say what it is asked for."""
+
+
+class SiteSettingsError(SiteError, ValueError):
+    """A setting of the connection to Airflow's REST API is wrong.
+
+    Parameters
+    ----------
+    variable : str
+        The environment variable.
+    problem : str
+        What is wrong with it and what it should be. Holds no value that could be secret.
+    """
+
+    def __init__(self, variable: str, problem: str) -> None:
+        self.variable, self.problem = variable, problem
+        super().__init__(f"{variable} {problem}")
+
+
+class SiteUnreachableError(SiteError, ConnectionError):
+    """Airflow's REST API does not answer.
+
+    Parameters
+    ----------
+    url : str
+        Its address.
+    cause : str
+        What happened.
+    """
+
+    def __init__(self, url: str, cause: str) -> None:
+        self.url, self.cause = url, cause
+        super().__init__(f"Airflow's REST API at {url} does not answer: {cause}; check DKIST_AIRFLOW_URL")
+
+
+class SiteRefusalError(SiteError):
+    """Airflow's REST API answers with an error.
+
+    Parameters
+    ----------
+    request : str
+        Method and address.
+    status : int
+        HTTP status.
+    detail : str
+        The API's own words.
+    """
+
+    def __init__(self, request: str, status: int, detail: str) -> None:
+        self.request, self.status, self.detail = request, status, detail
+        super().__init__(f"{request}: status {status}: {detail}")

@@ -16,9 +16,10 @@ from dkist_build_utils.deployment import (
     holdings,
     undeploy,
 )
-from dkist_build_utils.errors import BuildError, Fault, FaultsError, SignatureError
+from dkist_build_utils.errors import BuildError, Fault, FaultsError, RecordError, SignatureError
 from dkist_build_utils.local_run import RunSummary, TaskSummary, run_workflow
 from dkist_build_utils.pictures import mermaid, named_workflows, render_timeline, svg, tree
+from dkist_build_utils.records import RunRecord, prov_document, read_run, record_svg, write_crate
 from dkist_build_utils.release import (
     Change,
     Manifest,
@@ -44,7 +45,9 @@ __all__ = [
     "Finding",
     "Holdings",
     "Manifest",
+    "RecordError",
     "Release",
+    "RunRecord",
     "RunSummary",
     "Signature",
     "SignatureError",
@@ -62,6 +65,9 @@ __all__ = [
     "holdings",
     "mermaid",
     "named_workflows",
+    "prov_document",
+    "read_run",
+    "record_svg",
     "render_timeline",
     "run_workflow",
     "svg",
@@ -70,4 +76,5 @@ __all__ = [
     "validate_workflows",
     "verify",
     "write_containerfiles",
+    "write_crate",
 ]

@@ -59,6 +59,10 @@ class SpansError(BuildError, ValueError):
     """A folder holds no spans to draw."""
 
 
+class RecordError(BuildError, ValueError):
+    """A folder holds no record of a run, or records of several."""
+
+
 class UvError(BuildError):
     """A run of uv failed; the message is what uv printed."""
 

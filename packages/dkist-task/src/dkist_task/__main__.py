@@ -28,6 +28,10 @@ Outcome
     failure, error, timeout, cancellation, skip), ``error_type``, ``error``, ``traceback``, ``reason``,
     ``peak_memory_bytes``, ``cpu_seconds`` and ``action``. ``error`` means an unusable request.
 
+Record
+    ``DKIST_RECORD_FOLDER`` gets a file of JSON lines for each attempt: what ran, what the task declared, how it ended.
+    The module `dkist_task.record` describes them. ``DKIST_RECORD_FILE`` names the file to children of the task.
+
 Exit status
     0 success or skip; 1 the task raised, or exited with another status than 0, or exited with 0 before ``run`` was
     entered; 2 the request was unusable, reported in one line.

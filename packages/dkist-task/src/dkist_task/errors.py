@@ -26,3 +26,30 @@ class SettingError(TaskError, ValueError):
 
     def __init__(self, name: str, expected: str, value: object) -> None:
         super().__init__(f"{name} must be {expected}, not {value!r}")
+
+
+class RecipeRunError(TaskError):
+    """The folder of a recipe run cannot be used as asked; the base of the errors of `dkist_task.recipe_run`."""
+
+
+class DataFolderError(RecipeRunError, ValueError):
+    """The variable that names the folder of all recipe runs is missing or unusable, or a name is not allowed."""
+
+
+class ProductMissingError(RecipeRunError, FileNotFoundError):
+    """A product of another task is missing."""
+
+
+class ProductSupersededError(RecipeRunError):
+    """Another attempt began to make the same product, so this attempt's was dropped."""
+
+
+class ConstantError(RecipeRunError, ValueError):
+    """A constant cannot be set or read."""
+
+
+class ConstantMissingError(RecipeRunError, KeyError):
+    """A constant has not been set."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError shows its argument in quotes

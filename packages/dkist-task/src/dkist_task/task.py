@@ -12,6 +12,7 @@ from opentelemetry import trace
 
 from dkist_task.identity import TaskIdentity, recipe_run_id_from, try_number_from
 from dkist_task.parameters import parameters_from
+from dkist_task.record import declare
 from dkist_task.settings import TaskSettings
 from dkist_task.telemetry import TRACER_NAME, open_span, run_context, task_run
 
@@ -69,6 +70,11 @@ class TaskBase(ABC):
     retries: ClassVar[int] = TaskSettings.retries
     retry_delay_seconds: ClassVar[float] = TaskSettings.retry_delay_seconds
     timeout_seconds: ClassVar[float | None] = TaskSettings.timeout_seconds
+    rollback_before_retry: ClassVar[bool] = False
+    """Whether the launcher calls `rollback` first in every attempt after the first: a retry, or after a clear.
+
+    Without it nothing calls `rollback` but a person, by ``python -m dkist_task rollback``.
+    """
 
     def __init__(
         self,
@@ -128,7 +134,11 @@ class TaskBase(ABC):
         """Finish the work; does nothing unless overridden."""
 
     def rollback(self) -> None:  # noqa: B027 an optional step, so not abstract
-        """Undo the work of an earlier attempt; does nothing unless overridden."""
+        """Undo the work of an earlier attempt; does nothing unless overridden.
+
+        A person calls it, or the launcher where the task asks for that by `rollback_before_retry`. The earlier attempt
+        may have been killed at any point, even before it had done anything.
+        """
 
     @property
     def tracer(self) -> trace.Tracer:
@@ -156,6 +166,44 @@ class TaskBase(ABC):
         """
         return open_span(str(name), attributes=attributes, context=run_context(lambda: identity_of(self)))
 
+    def used(self, path_or_uri: str | os.PathLike[str], *, sha256: bool = False) -> None:
+        """Declare an input of this attempt, for the run record.
+
+        Parameters
+        ----------
+        path_or_uri : str or path
+            A file, a folder, or the URI of what lies elsewhere.
+        sha256 : bool, optional
+            Whether to record the digest of a file, too, which takes the time to read it.
+
+        Raises
+        ------
+        TypeError
+            `path_or_uri` is neither a text nor a path.
+        ValueError
+            It is empty.
+        """
+        declare("used", path_or_uri, sha256=sha256)
+
+    def generated(self, path_or_uri: str | os.PathLike[str], *, sha256: bool = False) -> None:
+        """Declare an output of this attempt, for the run record, once it is complete and has its final name.
+
+        Parameters
+        ----------
+        path_or_uri : str or path
+            A file, a folder, or the URI of what lies elsewhere.
+        sha256 : bool, optional
+            Whether to record the digest of a file, too, which takes the time to read it.
+
+        Raises
+        ------
+        TypeError
+            `path_or_uri` is neither a text nor a path.
+        ValueError
+            It is empty.
+        """
+        declare("generated", path_or_uri, sha256=sha256)
+
 
 def identity_of(task: TaskBase) -> TaskIdentity:
     """Return which task of which run `task` is."""
@@ -179,9 +227,9 @@ def mark_launched(task: TaskBase) -> None:
     task.__dict__["_is_launched"] = True
 
 
-def has_started_work(task: TaskBase) -> bool:
-    """Return whether `run` or `rollback` of `task` was entered."""
-    return bool({"run", "rollback"} & task.__dict__.get("_entered_stages", set()))
+def has_started_work(task: TaskBase, action: str) -> bool:
+    """Return whether the method of `task` that is the action, ``run`` or ``rollback``, was entered."""
+    return action in task.__dict__.get("_entered_stages", set())
 
 
 def _instrumented(name: str, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,17 @@ def polite():
         path = Path(os.environ["DKIST_STOP_FILE"])
         write("why", path.read_text() if path.exists() else "")
 
+def stops_itself():
+    def stop(*_):
+        raise SystemExit(1)
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        write("pids", str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(300)
+    finally:
+        write("unwound", "yes")
+
 def dies():
     write("pids", f"{child(DEAF, start_new_session=True).pid} {daemon()}")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -146,6 +158,11 @@ def pids_of(host: RunnerHost) -> list[int]:
     file = host.work / "pids"
     wait_for(file.exists, "the task's start")
     return [int(pid) for pid in file.read_text(encoding="utf-8").split()]
+
+
+def stat_of(pid: int) -> str:
+    """Return what the kernel says of a process: its name and its state among others."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
 
 
 def runners_of(pid: int) -> tuple[int, int]:
@@ -217,6 +234,19 @@ def test_a_polite_task_unwinds_and_its_deaf_children_are_killed(host: RunnerHost
     assert ended.result["reason"] == "execution_timeout of 600 s"
     why = json.loads((host.work / "why").read_text(encoding="utf-8"))
     assert why == {"stop": "timeout", "text": "execution_timeout of 600 s"}
+
+
+def test_a_task_that_stopped_itself_unwinds(host: RunnerHost) -> None:
+    """A process that is stopped would only act on SIGTERM when it goes on, and be killed before that."""
+    with host.started("stops_itself") as process:
+        (pid,) = pids_of(host)
+        wait_for(lambda: ") T " in stat_of(pid), "SIGSTOP")
+        begin = time.monotonic()
+        process.command(stop="cancellation", text="cleared")
+        ended = process.end(seconds=15)
+    assert time.monotonic() - begin < 8
+    assert (host.work / "unwound").exists()
+    assert ended.result["result"] == "cancellation"
 
 
 def test_the_result_does_not_wait_for_what_is_left(host: RunnerHost) -> None:
@@ -426,6 +456,45 @@ def test_attempts_of_one_task_never_overlap(host: RunnerHost) -> None:
         assert any(process.process.poll() is None for process in processes)
         assert [process.end().status for process in processes] == [0] * 5
     assert list((host.store / "attempts").iterdir()) == []
+
+
+def test_a_second_attempt_waits_though_the_lock_was_deleted(host: RunnerHost) -> None:
+    """Somebody may clean up what looks like leftovers: the folder of the attempt has the lock, too."""
+    assert host.result_of("shows_signals").status == 0
+    with host.started("naps", attempt="a") as first:
+        pids_of(host)
+        (lock,) = (host.store / "attempts").glob("*.lock")
+        lock.unlink()
+        with host.started("shows_signals", attempt="a") as second:
+            second.read_message("waiting for the end of another attempt")
+            assert first.end().result["result"] == "success"
+            assert second.end().status == 0
+    assert (host.work / "done").exists()
+    assert list((host.store / "attempts").iterdir()) == []
+
+
+def test_an_attempt_that_is_stopped_while_it_waits_disturbs_nobody(host: RunnerHost) -> None:
+    """Folder and lock are those of the attempt that it waits for."""
+    with host.started("naps", attempt="a") as first:
+        pids_of(host)
+        with host.started("shows_signals", attempt="a") as second:
+            second.read_message("waiting for the end of another attempt")
+            second.command(stop="cancellation", text="cleared")
+            assert second.end().result["result"] == "cancellation"
+            assert list((host.store / "attempts").glob("*.lock"))
+            assert first.end().result["result"] == "success"
+    assert list((host.store / "attempts").iterdir()) == []
+
+
+def test_an_attempt_whose_folder_was_deleted_says_so(host: RunnerHost) -> None:
+    """Without its folder, nothing is known of how a task ended; the reason says which folder that was."""
+    with host.started("naps", attempt="a") as first:
+        pids_of(host)
+        (folder,) = (path for path in (host.store / "attempts").iterdir() if path.is_dir())
+        shutil.rmtree(folder)
+        result = first.end().result
+    assert result["result"] == "failure"
+    assert f"cannot write to {folder}: No such file or directory" in result["reason"]
 
 
 @pytest.mark.parametrize("is_deaf", [True, False])

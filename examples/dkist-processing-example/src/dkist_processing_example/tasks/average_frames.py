@@ -19,6 +19,8 @@ class _AverageFrames(ProductTask):
         """Write the mean of all frames of the kind."""
         with self.telemetry_span("find frames"):
             paths = frames_of_kind(self.folder.files(Product.LEVEL_0), self.kind)
+        for path in paths:
+            self.used(path, sha256=True)
         with self.telemetry_span("average", {"count": len(paths)}):
             mean = mean_image(read_frame(path).data for path in paths)
         (product,) = self.products

@@ -23,8 +23,8 @@ class CalibrateFrames(ProductTask):
 
     def run(self) -> None:
         """Write the gain, and a level-1 image for each frame that observes."""
-        (mean_dark,) = (read_frame(path).data for path in self.folder.files(Product.MEAN_DARK))
-        (mean_gain,) = (read_frame(path).data for path in self.folder.files(Product.MEAN_GAIN))
+        (mean_dark,) = (read_frame(path).data for path in self.inputs(Product.MEAN_DARK))
+        (mean_gain,) = (read_frame(path).data for path in self.inputs(Product.MEAN_GAIN))
         with self.telemetry_span("solve gain"), self.folder.replacing(Product.GAIN) as folder:
             gain = solve_gain(mean_gain, mean_dark)
             write_image(folder / "gain.fits", gain)
@@ -35,6 +35,7 @@ class CalibrateFrames(ProductTask):
         paths = frames_of_kind(self.folder.files(Product.LEVEL_0), FrameKind.OBSERVE)
         with self.folder.replacing(Product.LEVEL_1) as folder:
             for path in paths:
+                self.used(path, sha256=True)
                 with self.telemetry_span("calibrate", {"frame": path.name}):
                     self._write_level_1(path, folder, mean_dark, gain)
                     calibrated.add(1)

@@ -17,8 +17,11 @@ class DrawQuickLook(ProductTask):
         # Imported here: a workflow module imports this one where the extra is not installed.
         from dkist_processing_example.picture import render_quick_look
 
-        raw = read_frame(frames_of_kind(self.folder.files(Product.LEVEL_0), FrameKind.OBSERVE)[0])
-        calibrated = read_frame(self.folder.files(Product.LEVEL_1)[0])
+        before = frames_of_kind(self.folder.files(Product.LEVEL_0), FrameKind.OBSERVE)[0]
+        after = self.folder.files(Product.LEVEL_1)[0]
+        for path in (before, after):
+            self.used(path, sha256=True)
+        raw, calibrated = read_frame(before), read_frame(after)
         caption = (
             f"{calibrated.header['INSTRUME']} {calibrated.header['WAVELNTH']} nm   {calibrated.header['DATE-BEG']}   "
             f"recipe run {self.recipe_run_id}   {self.workflow_name} {self.workflow_version}"

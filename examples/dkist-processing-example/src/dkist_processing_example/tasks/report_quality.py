@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dkist_processing_example.frame import read_frame
-from dkist_processing_example.product import Product
+from dkist_processing_example.product import Constant, Product
 from dkist_processing_example.quality import assess, render_html, render_json
 from dkist_processing_example.tasks.product_task import ProductTask, logger
 
@@ -15,11 +15,11 @@ class ReportQuality(ProductTask):
 
     def run(self) -> None:
         """Assess the products and write one report as JSON and as HTML."""
-        (mean_dark,) = (read_frame(path).data for path in self.folder.files(Product.MEAN_DARK))
-        (gain,) = (read_frame(path).data for path in self.folder.files(Product.GAIN))
+        (mean_dark,) = (read_frame(path).data for path in self.inputs(Product.MEAN_DARK))
+        (gain,) = (read_frame(path).data for path in self.inputs(Product.GAIN))
         with self.telemetry_span("assess"):
-            images = [(path.name, read_frame(path).data) for path in self.folder.files(Product.LEVEL_1)]
-            report = assess(self.recipe_run_id, mean_dark, gain, images)
+            images = [(path.name, read_frame(path).data) for path in self.inputs(Product.LEVEL_1)]
+            report = assess(self.recipe_run_id, mean_dark, gain, images, self.constants[Constant.OBSERVATION_COUNT])
         for remark in report.remarks:
             logger.warning(remark)
         with self.folder.replacing(Product.QUALITY) as folder:

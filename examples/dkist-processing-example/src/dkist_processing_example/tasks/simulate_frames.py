@@ -10,7 +10,7 @@ import numpy as np
 from dkist_processing_example.camera import simulated_camera
 from dkist_processing_example.errors import ConfigurationError
 from dkist_processing_example.frame import FrameKind
-from dkist_processing_example.product import Product
+from dkist_processing_example.product import Constant, Product
 from dkist_processing_example.tasks.product_task import ProductTask
 
 SIZE_VARIABLE = "DKIST_EXAMPLE_FRAME_SIZE"
@@ -25,6 +25,7 @@ class SimulateFrames(ProductTask):
     """
 
     products = (Product.LEVEL_0,)
+    sets = (Constant.OBSERVATION_COUNT,)
     counts: ClassVar[dict[FrameKind, int]] = {FrameKind.DARK: 8, FrameKind.GAIN: 8, FrameKind.OBSERVE: 6}
 
     def run(self) -> None:
@@ -38,6 +39,7 @@ class SimulateFrames(ProductTask):
             for kind, count in self.counts.items():
                 with self.telemetry_span("take frames", {"kind": kind.value, "count": count}):
                     write_level_0(folder, camera, kind, count, random)
+        self.constants.set(Constant.OBSERVATION_COUNT, self.counts[FrameKind.OBSERVE])
 
 
 def frame_size() -> int:

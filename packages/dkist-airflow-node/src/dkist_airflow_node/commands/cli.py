@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from dkist_airflow_node.__about__ import __version__
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.environments import environments_commands
 from dkist_airflow_node.commands.messages import messages_commands
+from dkist_airflow_node.commands.status import status_command
 from dkist_airflow_node.errors import AirflowNodeError
 
 if TYPE_CHECKING:
@@ -16,16 +18,15 @@ if TYPE_CHECKING:
 
 PROGRAM = "dkist-airflow-node"
 
-EPILOG = f"""
-\b
-Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
-Settings are environment variables: see '{PROGRAM} GROUP --help'.
-Read on: docs/how-to/environments.md and docs/how-to/failure-messages.md.
-"""
+EPILOG = epilogue(
+    "docs/how-to/environments.md",
+    "docs/how-to/watch-a-site.md",
+    settings=f"see '{PROGRAM} GROUP --help'",
+)
 
 
 @click.group(
-    commands=[environments_commands, messages_commands],
+    commands=[environments_commands, messages_commands, status_command],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
     subcommand_metavar="GROUP COMMAND [ARGS]...",

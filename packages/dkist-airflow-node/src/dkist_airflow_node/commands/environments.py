@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from dkist_airflow_node.commands.command_help import epilogue
 from dkist_airflow_node.commands.size import size_from_text, size_text
 from dkist_airflow_node.commands.text_table import table
 from dkist_airflow_node.worker import (
@@ -24,14 +25,13 @@ from dkist_airflow_node.worker import (
     store_folder,
 )
 
-EPILOG = """
-\b
-Settings:
-  DKIST_ENVIRONMENT_STORE  absolute path of the store
-                           [default: ${XDG_CACHE_HOME:-$HOME/.cache}/dkist/environments]
-Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
-Read on: docs/how-to/environments.md.
-"""
+EPILOG = epilogue(
+    "docs/how-to/environments.md",
+    settings={
+        "DKIST_ENVIRONMENT_STORE": "absolute path of the store "
+        "[default: ${XDG_CACHE_HOME:-$HOME/.cache}/dkist/environments]"
+    },
+)
 
 
 def _days(_context: click.Context, _parameter: click.Parameter, text: str | None) -> timedelta | None:

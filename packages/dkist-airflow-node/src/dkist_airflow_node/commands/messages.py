@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from dkist_airflow_node.commands.text_table import table
+from dkist_airflow_node.commands.command_help import epilogue
+from dkist_airflow_node.commands.reconcile import reconcile_command
+from dkist_airflow_node.commands.text_table import cell, table
 from dkist_airflow_node.errors import MessageError, MessageFormatError
 from dkist_airflow_node.messages import (
     EXCHANGE,
     QUEUE,
     ROUTING_KEY,
+    TEST_NAME,
     BusConnection,
     BusSettings,
     FailureMessage,
+    Source,
     Spool,
     Watched,
+    alert_text,
     answering_address,
     bus_settings,
     deadline_seconds,
@@ -34,20 +41,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TEST_NAME = "test message"
-
-EPILOG = """
-\b
-Settings:
-  MESH_CONFIG                     JSON that says where the broker is [default: 127.0.0.1:5672]
-  ISB_USERNAME, ISB_PASSWORD      the login [default: guest]
-  DKIST_MESSAGE_CA_FILE           certificates to trust; switches TLS on
-  DKIST_MESSAGE_SPOOL             absolute path of the folder for messages that wait
-                                  [default: ${XDG_STATE_HOME:-$HOME/.local/state}/dkist/messages]
-  DKIST_MESSAGE_DEADLINE_SECONDS  how long publishing may take [default: 3]
-Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
-Read on: docs/how-to/failure-messages.md.
-"""
+EPILOG = epilogue(
+    "docs/how-to/failure-messages.md",
+    settings={
+        "MESH_CONFIG": "JSON that says where the broker is [default: 127.0.0.1:5672]",
+        "ISB_USERNAME, ISB_PASSWORD": "the login [default: guest]",
+        "DKIST_MESSAGE_CA_FILE": "certificates to trust; switches TLS on",
+        "DKIST_MESSAGE_SPOOL": "absolute path of the folder for messages that wait "
+        "[default: ${XDG_STATE_HOME:-$HOME/.local/state}/dkist/messages]",
+        "DKIST_MESSAGE_DEADLINE_SECONDS": "how long publishing may take [default: 3]",
+    },
+)
 
 
 @click.group("messages", epilog=EPILOG)
@@ -55,20 +59,33 @@ def messages_commands() -> None:
     """Care for the failure messages of this host."""
 
 
+messages_commands.add_command(reconcile_command)
+
+
 @messages_commands.command("test", epilog=EPILOG)
-def test_command() -> int:
+@click.option("--failure", "is_failure", is_flag=True, help="Send what a worker would, and print the alert for it.")
+def test_command(*, is_failure: bool) -> int:
     """Publish a test message, and report each step.
 
     The message is marked as a test and is not spooled. The command stops at the first step that fails, with exit
     status 1.
     """
+    message = _test_failure() if is_failure else _test_message()
+    status = _try_bus(message)
+    if is_failure:
+        click.echo(f"\nThe alert for this message:\n\n{alert_text(message)}")
+    return status
+
+
+def _try_bus(message: FailureMessage) -> int:
+    """Publish a message, report each step, and return the exit status."""
     settings = bus_settings(os.environ)
     tls = f"TLS, trusting {settings.ca_file}" if settings.ca_file else "no TLS (DKIST_MESSAGE_CA_FILE is not set)"
     _say("settings", f"broker {settings.host} port {settings.port}, user {settings.username!r}, {tls}")
     seconds = deadline_seconds(os.environ)
     step = "address"
     try:
-        for step, found in Watched(_test_steps(settings, seconds), seconds=seconds):
+        for step, found in Watched(_test_steps(settings, seconds, message), seconds=seconds):
             if found is not None:
                 _say(step, found)
     except MessageError as error:
@@ -132,20 +149,15 @@ def _row(path: Path, message: FailureMessage) -> tuple[str, ...]:
     return (
         str(since)[:19].replace("T", " "),
         f"{message.workflow_name} {message.workflow_version}",
-        _cell(message.task_name),
-        _cell(message.dag_run_id),
-        _cell(message.recipe_run_id),
-        _cell(message.idempotency_key),
-        _cell(message.reason),
+        cell(message.task_name),
+        cell(message.dag_run_id),
+        cell(message.recipe_run_id),
+        cell(message.idempotency_key),
+        cell(message.reason),
     )
 
 
-def _cell(value: object) -> str:
-    text = " ".join(str(value).split())  # one line
-    return "-" if value is None else text if len(text) <= 80 else f"{text[:79]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _test_steps(settings: BusSettings, seconds: float) -> Iterator[tuple[str, str | None]]:
+def _test_steps(settings: BusSettings, seconds: float, message: FailureMessage) -> Iterator[tuple[str, str | None]]:
     """Yield each step's name with None before it, and with what was found after it."""
     yield "address", f"{answering_address(settings, seconds)} answers"
     with BusConnection(settings, seconds) as bus:
@@ -159,7 +171,6 @@ def _test_steps(settings: BusSettings, seconds: float) -> Iterator[tuple[str, st
         yield "route", None
         yield "route", f"{ROUTING_KEY} {bus.ensure_route()}"
         yield "confirm", None
-        message = _test_message()
         bus.publish(message.to_json())
         yield "confirm", f"the broker has the test message in a queue (key {message.idempotency_key})"
 
@@ -175,6 +186,22 @@ def _test_message() -> FailureMessage:
         idempotency_key=str(uuid.uuid4()),
         host=socket.gethostname(),
         time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _test_failure() -> FailureMessage:
+    """Return a test message with every member that a worker's message has."""
+    return replace(
+        _test_message(),
+        log_url="https://airflow.example.org/dags/test/runs/test/tasks/test?try_number=2",
+        recipe_run_id=1,
+        try_number=2,
+        max_tries=2,
+        duration_seconds=192.0,
+        reason="ValueError: this is a test, sent by 'dkist-airflow-node messages test --failure'",
+        source=Source.WORKER,
+        distribution="dkist-processing-test 1.0.0",
+        environment=hashlib.sha256(TEST_NAME.encode()).hexdigest(),
     )
 
 

@@ -326,21 +326,26 @@ def param_from(*, name: str, default: Any, **schema: Any) -> Param:
     return Param(default, title=name[:1].upper() + name[1:].replace("_", " "), **schema)
 
 
+def publish(context: Any, workflow: dict[str, Any]) -> None:
+    """Publish the failure message; where that cannot be done, say so in the log."""
+    try:
+        from dkist_airflow_node import publish_failure  # hosts without it parse and run the DAG
+    except ImportError as error:
+        logging.getLogger(__name__).error(  # the traceback would say no more
+            "No failure message is sent from this host, since dkist-airflow-node cannot be imported (%s). "
+            "The dag-processor sends it when the run ends, if dkist-airflow-node is installed there.",
+            error,
+        )
+    else:
+        publish_failure(context, workflow_name=workflow["name"], workflow_version=workflow["version"])
+
+
 def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner: dict[str, str]) -> DAG:
     """Return the DAG of a workflow, its table of tasks and the program that runs each of them."""
 
+    # As short as can be: Airflow 3.0 puts the source of a callback into each serialised task.
     def report_failure(context: Any) -> None:
-        """Publish the failure message; where that cannot be done, say so in the log."""
-        try:
-            from dkist_airflow_node import publish_failure  # hosts without it parse and run the DAG
-        except ImportError as error:
-            logging.getLogger(__name__).error(  # the traceback would say no more
-                "No failure message is sent from this host, since dkist-airflow-node cannot be imported (%s). "
-                "The dag-processor sends it when the run ends, if dkist-airflow-node is installed there.",
-                error,
-            )
-        else:
-            publish_failure(context, workflow_name=workflow["name"], workflow_version=workflow["version"])
+        publish(context, workflow)
 
     parameters = workflow.get("parameters", ())
     dag = DAG(
@@ -354,12 +359,6 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         max_active_runs=workflow["max_active_runs"],
         default_args={"owner": "DKIST Data Center", "depends_on_past": False},
         on_failure_callback=report_failure,
-        params={
-            "recipe_run_id": Param(
-                type="integer", minimum=1, title="Recipe run id", description="The recipe run to process."
-            ),
-            **{row["name"]: param_from(**row) for row in parameters},
-        },
     )
     operators: dict[str, DkistTask] = {}
     for task in tasks:
@@ -386,6 +385,7 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
             parameters={row["name"]: row["type"] for row in parameters},
             trigger_rule="none_failed",  # a task that was skipped had nothing to do: the next one runs
             do_xcom_push=False,
+            map_index_template="recipe run {{ params.recipe_run_id }}",  # a column in the lists of task instances
             queue=task["queue"],
             pool=task["pool"],
             retries=task["retries"],
@@ -395,4 +395,10 @@ def make_dag(workflow: dict[str, Any], tasks: tuple[dict[str, Any], ...], runner
         )
         operator.set_upstream([operators[name] for name in task["upstreams"]])
         operators[task["task_id"]] = operator
+    # After the operators, each of which would take a copy of what is there, into the database as well.
+    dag.params["recipe_run_id"] = Param(
+        type="integer", minimum=1, title="Recipe run id", description="The recipe run to process."
+    )
+    for row in parameters:
+        dag.params[row["name"]] = param_from(**row)
     return dag

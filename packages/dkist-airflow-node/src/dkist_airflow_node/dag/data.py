@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dkist_airflow_node.errors import AirflowNodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dkist_workflow import Node, Parameter, Workflow
 
@@ -75,7 +75,7 @@ def dag_data(
         "version": workflow.workflow_version,
         "description": _first_paragraph(workflow.description)
         or f"{workflow.workflow_name}, version {workflow.workflow_version}",
-        "doc": workflow.description or None,
+        "doc": None,
         "tags": _tags(workflow),
         "python": python or f"{sys.version_info.major}.{sys.version_info.minor}",
         "max_active_runs": MAXIMUM_ACTIVE_RUNS,
@@ -105,6 +105,7 @@ def dag_data(
                 "timeout_seconds": None if settings.timeout_seconds is None else float(settings.timeout_seconds),
             }
         )
+    header["doc"] = _workflow_doc(workflow, header["python"], tasks)
     return DagData(workflow=header, tasks=tuple(tasks))
 
 
@@ -118,6 +119,29 @@ def _tags(workflow: Workflow) -> list[str]:
     """Return category, name, version and the workflow's own tags, sorted, each once."""
     own = {workflow.process_category, workflow.process_name, workflow.workflow_name, workflow.workflow_version}
     return sorted({tag[:100] for tag in own} | set(workflow.tags))  # Airflow keeps 100 characters of a tag
+
+
+def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[Mapping[str, Any]]) -> str:
+    """Return what Airflow's page of the DAG says, as Markdown: the description, the pools, and what tasks run in.
+
+    It is said once, not for each task, since the database keeps every task of every version. In
+    Airflow's narrow box, code in backticks would cover the lines around it.
+    """
+    pools = sorted({node.resource_queue.pool for node in workflow.nodes if node.resource_queue.pool})
+    needed = f"Airflow must have these pools, or tasks stay *scheduled* for ever: {', '.join(pools)}" if pools else ""
+    users: dict[str, list[str]] = {}
+    for task in tasks:
+        environment = task["environment"]
+        if "DKIST_LOCK" in environment:
+            made_of = (
+                f"{environment['DKIST_LOCK'].rpartition('/')[2]}, SHA-256 {environment['DKIST_LOCK_SHA256'][:12]}..."
+            )
+        else:
+            made_of = f"{environment['DKIST_REQUIREMENT']}, no lock"
+        users.setdefault(made_of, []).append(task["task_id"])
+    environments = "\n".join(f"- {made_of}: {', '.join(names)}" for made_of, names in users.items())
+    built = f"Environments of the tasks, with Python {python}:\n\n{environments}"
+    return "\n\n".join(filter(None, (workflow.description, needed, built)))
 
 
 def _lock_environment(workflow: Workflow, node: Node, locks: Mapping[tuple[str, ...], Lock]) -> dict[str, str]:

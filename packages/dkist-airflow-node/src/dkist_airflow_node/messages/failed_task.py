@@ -1,7 +1,7 @@
-"""The facts of a failed task in the context of an Airflow callback. Nothing here calls Airflow.
+"""The facts of a failed task, in the context of an Airflow callback or in rows of Airflow's database.
 
-On a worker the context is complete and has the exception. In the dag-processor it has less, and the DAG's callback
-names one task of the run. A fact that is missing becomes None.
+Nothing here calls Airflow. On a worker the context is complete and has the exception. In the dag-processor it has less,
+and the DAG's callback names one task of the run. A fact that is missing becomes None.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import re
 import socket
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
+from dkist_airflow_node.messages.exported_dag import distribution_of, environment_of
 from dkist_airflow_node.messages.message import FailureMessage, Source
 
 KEY_NAMESPACE = uuid.UUID("0f4f8a67-0a3e-5c0f-9a55-0d6c1d3c1f5e")
@@ -63,7 +65,19 @@ class FailedTask:
     """Type and text of the exception, or what else is known of the cause."""
 
     source: Source
-    """The process that runs the callback."""
+    """The process that knows of the failure."""
+
+    max_tries: int | None = None
+    """How many attempts Airflow allows."""
+
+    duration_seconds: float | None = field(default=None, compare=False)
+    """How long the attempt took."""
+
+    distribution: str | None = None
+    """Name and version of the instrument package."""
+
+    environment: str | None = None
+    """SHA-256 of the task's lock."""
 
     @property
     def label(self) -> str:
@@ -105,6 +119,10 @@ class FailedTask:
             source=self.source,
             host=_text(socket.gethostname()),
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            max_tries=self.max_tries,
+            duration_seconds=self.duration_seconds,
+            distribution=_text(self.distribution),
+            environment=_text(self.environment),
         )
 
 
@@ -135,7 +153,57 @@ def named_task(context: Mapping[str, Any]) -> FailedTask:
         recipe_run_id=_recipe_run_id(context.get("params"), _attribute(run, "conf")),
         reason=_reason(context),
         source=Source.WORKER if is_worker_callback(context) else Source.DAG_PROCESSOR,
+        max_tries=attempts_allowed(_attribute(instance, "max_tries")),
+        duration_seconds=_duration_seconds(instance, is_running=is_worker_callback(context)),
+        distribution=distribution_of(context.get("dag"), context.get("task") or _attribute(instance, "task")),
+        environment=environment_of(context.get("task") or _attribute(instance, "task")),
     )
+
+
+def stored_task(
+    run: Mapping[str, Any], row: Mapping[str, Any], *, reason: str, base_url: str | None, retries: int | None = None
+) -> FailedTask:
+    """Return the task that rows of Airflow's database name.
+
+    Parameters
+    ----------
+    run : Mapping[str, Any]
+        The columns of the run.
+    row : Mapping[str, Any]
+        The columns of the task instance; empty where only the run is known to have failed.
+    reason : str
+        What is known of the cause.
+    base_url : str or None
+        The address of Airflow's pages.
+    retries : int or None
+        How many the DAG file gives the task, where that is known.
+    """
+    task_id = _text(row.get("task_id"))
+    map_index = _whole_number(row.get("map_index"))
+    clear_number, allowed = _whole_number(run.get("clear_number")), _whole_number(row.get("max_tries"))
+    if clear_number == 0 and allowed is not None and retries is not None:
+        clear_number = -max(0, allowed - retries)  # before 3.2, as the callback does on the worker
+    instance = SimpleNamespace(**{name: row.get(name) for name in ("start_date", "end_date")})
+    task = FailedTask(
+        dag_id=_text(run.get("dag_id")),
+        run_id=_text(run.get("run_id")),
+        run_after=_moment(run.get("run_after")),
+        clear_number=clear_number,
+        task_id=task_id,
+        map_index=-1 if map_index is None else map_index,
+        try_number=_whole_number(row.get("try_number")) or None,  # 0 if there was none
+        log_url=None,
+        recipe_run_id=_recipe_run_id(run.get("conf")),
+        reason=_text(reason),
+        source=Source.LISTENER,
+        max_tries=attempts_allowed(allowed),
+        duration_seconds=_duration_seconds(instance, is_running=False),
+    )
+    if base_url is None or task_id is None:
+        return task
+    page = f"{base_url.rstrip('/')}/dags/{task.dag_id}/runs/{quote(task.run_id or '')}/tasks/{quote(task_id)}"
+    page += f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
+    return replace(task, log_url=_text(f"{page}?try_number={task.try_number}" if task.try_number else page))
 
 
 def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[FailedTask]:
@@ -159,8 +227,15 @@ def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[
     for label, state in states.items():
         task_id, map_index = _unmapped(label, known)
         if str(getattr(state, "value", state)) == "failed" and (task_id, map_index) != (named.task_id, named.map_index):
-            log_url = _log_url(named, task_id, map_index)
-            others.append(replace(named, task_id=task_id, map_index=map_index, try_number=None, log_url=log_url))
+            others.append(
+                replace(
+                    whole_run(named),
+                    task_id=task_id,
+                    map_index=map_index,
+                    log_url=_log_url(named, task_id, map_index),
+                    environment=environment_of((_attribute(context.get("dag"), "task_dict") or {}).get(task_id)),
+                )
+            )
     state = states.get(named.label)
     if named.task_id is None or str(getattr(state, "value", state)) in NOT_FAILED:
         return others or [whole_run(named)]
@@ -169,7 +244,22 @@ def failed_tasks(context: Mapping[str, Any], states: Mapping[str, Any]) -> list[
 
 def whole_run(named: FailedTask) -> FailedTask:
     """Return the failure of a run whose failed task is unknown."""
-    return replace(named, task_id=None, map_index=-1, try_number=None, log_url=None)
+    return replace(
+        named,
+        task_id=None,
+        map_index=-1,
+        try_number=None,
+        log_url=None,
+        max_tries=None,
+        duration_seconds=None,
+        environment=None,
+    )
+
+
+def attempts_allowed(retries: Any) -> int | None:
+    """Return how many attempts Airflow allows, from its own number, which leaves the first one out."""
+    number = _whole_number(retries)
+    return None if number is None else number + 1
 
 
 def attempts_before_clearing(context: Mapping[str, Any]) -> int:
@@ -225,6 +315,20 @@ def _text(value: Any) -> str | None:
 
 def _whole_number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _duration_seconds(instance: Any, *, is_running: bool) -> float | None:
+    """Return how long an attempt took; in its own process it ends now."""
+    start, end = (_attribute(instance, name) for name in ("start_date", "end_date"))
+    if is_running and not isinstance(end, datetime):
+        end = datetime.now(UTC)
+    if (
+        not isinstance(start, datetime)
+        or not isinstance(end, datetime)
+        or (start.tzinfo is None) != (end.tzinfo is None)
+    ):
+        return None
+    return round(max(0.0, (end - start).total_seconds()), 3)
 
 
 def _moment(value: Any) -> str | None:

@@ -45,7 +45,10 @@ def publish_failure(context: Any, *, workflow_name: str, workflow_version: str) 
     """
     try:
         outgoing = Outgoing(workflow_name, workflow_version)
-        _add_failures(outgoing, context if isinstance(context, Mapping) else {})
+        try:
+            _add_failures(outgoing, context if isinstance(context, Mapping) else {})
+        finally:
+            outgoing.release()
         outgoing.publish()
     except Exception:  # Airflow has a failure of its own to handle
         # No exc_info: some log formatters would print local variables.

@@ -23,6 +23,12 @@ class Source(StrEnum):
     DAG_PROCESSOR = "dag-processor"
     """Airflow's dag-processor: it knows that the task has failed, and rarely why."""
 
+    LISTENER = "listener"
+    """Our listener in Airflow's scheduler or API server: it knows that a task or a run was set to failed, not why."""
+
+    RECONCILER = "reconciler"
+    """``dkist-airflow-node messages reconcile``: it asks Airflow afterwards, and finds the error in the task's log."""
+
 
 @dataclass(frozen=True)
 class FailureMessage:
@@ -65,13 +71,25 @@ class FailureMessage:
     """Different in every message."""
 
     source: str | None = None
-    """Who reports the failure: `worker` (which knows the error) or `dag-processor`; others may follow."""
+    """Who reports it: `worker` (knows the error), `dag-processor`, `listener` or `reconciler`; others may follow."""
 
     host: str | None = None
     """The host that reports the failure."""
 
     time: str | None = None
     """When the message was made: UTC, ISO 8601."""
+
+    max_tries: int | None = None
+    """How many attempts Airflow allows, or `null`."""
+
+    duration_seconds: float | None = None
+    """How long the attempt took, or `null`."""
+
+    distribution: str | None = None
+    """Name and version of the instrument package, as its release has them, or `null`."""
+
+    environment: str | None = None
+    """SHA-256 of the task's lock, or `null`. The environment's folder in the store begins with its first 32 digits."""
 
     def to_json(self) -> bytes:
         """Return the body of the message."""

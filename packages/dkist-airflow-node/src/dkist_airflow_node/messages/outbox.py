@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from dkist_airflow_node.errors import BusUnreachableError, MessageError, NotAcceptedError
 from dkist_airflow_node.messages.bus import BusConnection
 from dkist_airflow_node.messages.deadline import Watched
+from dkist_airflow_node.messages.ledger import Ledger
+from dkist_airflow_node.messages.message import FailureMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -166,12 +168,13 @@ class _Publisher:
 
     def publish_all(self, spool: Spool | None, unspooled: Sequence[bytes], *, stop: float) -> Iterator[Settled | None]:
         """Publish everything; yield what the broker answers, and None before disconnecting."""
+        ledger = Ledger(spool.folder) if spool else None
         with BusConnection(self._settings, self._seconds) as bus:
             for body in unspooled:
-                yield Settled(body, self._publish(bus, body))
+                yield Settled(body, self._publish(bus, body, ledger))
             for claim in spool.claims() if spool else ():
                 self._claim = claim
-                refusal = self._publish(bus, claim.body)
+                refusal = self._publish(bus, claim.body, ledger)
                 if refusal is None:
                     claim.remove()
                 else:
@@ -182,8 +185,8 @@ class _Publisher:
                     break
             yield None
 
-    def _publish(self, bus: BusConnection, body: bytes) -> NotAcceptedError | None:
-        """Publish a message; return the refusal if another message may be accepted."""
+    def _publish(self, bus: BusConnection, body: bytes, ledger: Ledger | None) -> NotAcceptedError | None:
+        """Publish a message and record that; return the refusal if another message may be accepted."""
         if not bus.is_open:
             bus.open()
             self.step = "preparing the exchange and the queue"
@@ -199,6 +202,10 @@ class _Publisher:
             if not refusal.is_fault_of_message:
                 raise
             return refusal
+        if (
+            ledger is not None
+        ):  # before the file goes: a process killed in between publishes once more, with the same key
+            ledger.add(FailureMessage.from_json(body).idempotency_key)
         return None
 
 

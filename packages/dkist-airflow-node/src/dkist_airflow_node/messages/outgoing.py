@@ -32,17 +32,21 @@ class Outgoing:
     def __init__(self, workflow_name: str, workflow_version: str) -> None:
         self._workflow_name, self._workflow_version = workflow_name, workflow_version
         self._spooled: dict[FailedTask, Path] = {}
+        self._held: dict[FailedTask, int] = {}
         self._unspooled: dict[FailedTask, bytes] = {}
         self._spool = _spool()
 
     def add(self, task: FailedTask) -> None:
-        """Spool a message that reports a failure, once. If that is not possible, remember it until `publish`."""
+        """Spool a message that reports a failure, once. If that is not possible, remember it until `publish`.
+
+        Other processes of this host publish what waits in the spool, but not this message before `release`.
+        """
         if task in self._spooled or task in self._unspooled:
             return
         body = task.message(workflow_name=self._workflow_name, workflow_version=self._workflow_version).to_json()
         if self._spool is not None:
             try:
-                self._spooled[task] = self._spool.add(body)
+                self._spooled[task], self._held[task] = self._spool.add_held(body)
             except SpoolError as error:
                 logger.error("%s", error)
             else:
@@ -54,6 +58,14 @@ class Outgoing:
         self._unspooled.pop(task, None)
         if path := self._spooled.pop(task, None):
             path.unlink(missing_ok=True)
+        if (descriptor := self._held.pop(task, None)) is not None:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Let whoever publishes first send the messages: it is known by now that their tasks have failed."""
+        for descriptor in self._held.values():
+            os.close(descriptor)
+        self._held.clear()
 
     def publish(self) -> None:
         """Try to publish everything that waits on this host, and log the result for this callback's messages."""

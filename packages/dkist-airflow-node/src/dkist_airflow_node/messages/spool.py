@@ -106,6 +106,15 @@ class Spool:
         SpoolError
             The folder cannot be written, belongs to another user, or is full.
         """
+        path, descriptor = self.add_held(body)
+        os.close(descriptor)
+        return path
+
+    def add_held(self, body: bytes) -> tuple[Path, int]:
+        """Write a message as `add` does, and keep its lock: nobody sends it until the descriptor is closed.
+
+        The kernel closes it when this process dies, so the message is never lost.
+        """
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
         unfinished, finished = (self.folder / f"{name}{suffix}" for suffix in (UNFINISHED_SUFFIX, SUFFIX))
         try:
@@ -120,17 +129,16 @@ class Spool:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 write(descriptor, body)
                 unfinished.rename(finished)
+                sync_folder(self.folder)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
-                raise
-            finally:
                 os.close(descriptor)
-            sync_folder(self.folder)
+                raise
         except SpoolError:
             raise
         except OSError as error:
             raise SpoolError(f"the spool {self.folder} cannot be written: {error}") from error
-        return finished
+        return finished, descriptor
 
     def paths(self) -> list[Path]:
         """Return the files of the messages that wait, oldest first."""

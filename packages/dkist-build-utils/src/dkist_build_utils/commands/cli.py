@@ -15,7 +15,9 @@ from dkist_airflow_node.commands import table
 from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
+from dkist_build_utils.commands.epilogues import add_epilogues
 from dkist_build_utils.commands.new import new_command
+from dkist_build_utils.commands.record import record_command
 from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
 from dkist_build_utils.errors import BuildError, counted
@@ -48,8 +50,6 @@ def cli(context: click.Context, *, debug: bool) -> None:
 
     'new' begins a package. A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder
     is.
-
-    Exit status: 0 done, 1 faults found or refused, 2 wrong usage.
     """
     logger = logging.getLogger("dkist_build_utils")
     logger.handlers = [_Progress()]
@@ -266,6 +266,7 @@ def _say(text: str, output: Path | None) -> None:
 for command in (
     new_command,
     run_command,
+    record_command,
     deploy_command,
     undeploy_command,
     list_command,
@@ -274,6 +275,7 @@ for command in (
     audit_command,
 ):
     cli.add_command(command)
+add_epilogues(cli)
 
 
 def main() -> None:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dkist_airflow_node.commands import size_text, table
 from dkist_build_utils.commands.trust import REQUIRE_SIGNATURE, REVOKED_KEYS, say_unknown
-from dkist_build_utils.deployment import Holdings, deploy, deployed_versions, holdings, undeploy
+from dkist_build_utils.deployment import (
+    DeployedVersion,
+    Holdings,
+    deploy,
+    deployed_versions,
+    holdings,
+    pools_missing_in_airflow,
+    undeploy,
+)
 from dkist_build_utils.errors import counted
 from dkist_build_utils.release import differences, find_release
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _DAGS_FOLDER_HELP = "The folder from which Airflow reads DAG files."
@@ -32,7 +44,8 @@ _DAGS_FOLDER = click.option("--dags-folder", type=_FOLDER, required=True, help=_
 @click.option(
     "--airflow/--no-airflow",
     default=None,
-    help="Whether to create missing pools in the Airflow on this machine. [default: if it is installed]",
+    help="Whether to ask the Airflow that this environment names if it reads the dags folder, and to create missing "
+    "pools in it. [default: if it is installed]",
 )
 @REQUIRE_SIGNATURE
 @REVOKED_KEYS
@@ -44,15 +57,28 @@ def deploy_command(archive: Path, *, dags_folder: Path, **options: Any) -> None:
     everything that the locks name is fetched from the index, unless its wheels are in it: these come into the
     wheelhouse, from which workers build without an index. A version that is there with the same bytes stays as it
     is; one with other bytes is refused. Pools that exist are never changed.
+
+    A task in a pool that Airflow does not have stays 'scheduled' for ever. So a version that needs pools is refused if
+    the Airflow that is asked was never set up, or reads another dags folder.
     """
     done = deploy(archive, dags_folder, **options)
     click.echo(done.path)
     if not done.is_new:
         click.echo("the same bytes were there already", err=True)
     for pool in done.pools_created:
-        click.secho(f"created pool {pool} with 1 slot; raise it to what the workers can carry", err=True, fg="yellow")
+        click.secho(
+            f"created pool {pool} with 1 slot in {done.airflow}; raise it to what the workers can carry",
+            err=True,
+            fg="yellow",
+        )
     if done.pools_needed:
-        click.secho(f"Airflow must have the pools {', '.join(done.pools_needed)}", err=True, fg="yellow")
+        click.secho(
+            f"Airflow was not asked. It must have the pools {', '.join(done.pools_needed)}, or tasks stay 'scheduled' "
+            "for ever: 'airflow pools list' shows those that it has, 'airflow pools set NAME SLOTS DESCRIPTION' "
+            "creates one",
+            err=True,
+            fg="yellow",
+        )
 
 
 @click.command("undeploy")
@@ -80,21 +106,49 @@ def undeploy_command(
 @_DAGS_FOLDER
 @_WHEELHOUSE
 @click.option("--holds", metavar="REQUIREMENT", help="Show only versions whose locks hold this, for example 'numpy<2'.")
+@click.option("--airflow", is_flag=True, help="Ask Airflow for the pools too; exit status 1 if it lacks one.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
-def list_command(*, dags_folder: Path, wheelhouse: Path | None, holds: str | None, as_json: bool) -> None:
+def list_command(
+    *, dags_folder: Path, wheelhouse: Path | None, holds: str | None, airflow: bool, as_json: bool
+) -> None:
     """Show the versions in the dags folder, with age and size.
 
     Every file of every version is compared with its manifest. NETWORK says whether workers need an index to build the
     environments of a version, or have all its wheels. With --holds only the locks are read, so that the answer comes at
     once; a version without locks cannot be judged, and is named.
     """
+    if holds is not None and airflow:
+        raise click.UsageError("--holds and --airflow exclude each other")
     if holds is not None:
         _say_holdings(holdings(dags_folder, holds), as_json=as_json)
         return
     versions = deployed_versions(dags_folder, wheelhouse=wheelhouse)
+    missing = _missing_pools(dags_folder, versions) if airflow else ()
     if as_json:
-        click.echo(json.dumps({"versions": [asdict(version) for version in versions]}, indent=1))
-        return
+        answer: dict[str, Any] = {"versions": [asdict(version) for version in versions]}
+        click.echo(json.dumps(answer | ({"missing_pools": missing} if airflow else {}), indent=1))
+    else:
+        _show_versions(versions)
+    sys.exit(1 if missing else 0)
+
+
+def _missing_pools(dags_folder: Path, versions: Sequence[DeployedVersion]) -> tuple[str, ...]:
+    """Return the pools that Airflow lacks, and print which versions wait for them."""
+    site, missing = pools_missing_in_airflow(dags_folder, (pool for version in versions for pool in version.pools))
+    click.echo(f"asked {site}", err=True)
+    for version in versions:
+        for pool in sorted(set(version.pools).intersection(missing)):
+            click.secho(
+                f"{version.name}: Airflow has no pool {pool}, so tasks in it stay 'scheduled'; create it with "
+                f"'airflow pools set {pool} SLOTS DESCRIPTION'",
+                err=True,
+                fg="red",
+            )
+    return missing
+
+
+def _show_versions(versions: Sequence[DeployedVersion]) -> None:
+    """Print a table of versions, and how they are damaged."""
     rows = (
         (
             version.name,

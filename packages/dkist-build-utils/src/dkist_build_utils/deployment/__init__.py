@@ -5,6 +5,7 @@ from __future__ import annotations
 from dkist_build_utils.deployment.deployment import Deployed, DeployedVersion, deploy, deployed_versions, undeploy
 from dkist_build_utils.deployment.finding import Audit, BrokenFile, Finding, audit
 from dkist_build_utils.deployment.holding import Holding, Holdings, UnknownVersion, holdings
+from dkist_build_utils.deployment.site import pools_missing_in_airflow
 from dkist_build_utils.deployment.wheelhouse import Wheelhouse
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "deploy",
     "deployed_versions",
     "holdings",
+    "pools_missing_in_airflow",
     "undeploy",
 ]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dkist_build_utils.deployment.dags_folder import dags_folder_at, exclusive, manifest_of
 from dkist_build_utils.deployment.leftover import owner, remove_or_name
+from dkist_build_utils.deployment.site import check_inactive, create_missing_pools
 from dkist_build_utils.deployment.supply import check_supply
 from dkist_build_utils.deployment.wheelhouse import Wheelhouse
 from dkist_build_utils.errors import BuildError, NewerManifestError
-from dkist_build_utils.programs import active_runs, create_missing_pools, is_airflow_installed
+from dkist_build_utils.programs import is_airflow_installed
 from dkist_build_utils.release import (
     MANIFEST_NAME,
     SIGNATURE_NAME,
@@ -46,6 +47,8 @@ class Deployed:
     """The pools that were missing in Airflow and were created."""
     pools_needed: tuple[str, ...]
     """The pools that the version needs, if Airflow was not asked whether it has them."""
+    airflow: str | None = None
+    """Which Airflow was asked: its home and its database; None if none was."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class DeployedVersion:
     """Whether workers need an index to build its environments: the wheelhouse lacks a wheel."""
     is_newer: bool = False
     """Whether a newer version of this distribution made it, so that this one cannot read its manifest."""
+    pools: tuple[str, ...] = ()
+    """The pools in which its tasks run; none if its manifest cannot be read."""
 
 
 def deploy(
@@ -90,7 +95,8 @@ def deploy(
     dags_folder : path
         The folder from which Airflow reads DAG files.
     airflow : bool, optional
-        Whether to create missing pools in the Airflow on this machine. By default: if Airflow is installed.
+        Whether to ask the Airflow that this environment names (``AIRFLOW_HOME``, ``AIRFLOW__...``) whether it reads
+        this dags folder, and to create missing pools in it. By default: if Airflow is installed.
     require_signature : path, optional
         A file of allowed signers, one of whom must have signed the release. The site's (``DKIST_REQUIRED_SIGNERS``) is
         asked in any case.
@@ -111,8 +117,8 @@ def deploy(
         A signature is required, and there is none or it does not count.
     BuildError
         The archive is damaged; the index cannot give what a lock names; the version, or one of its DAG ids, is there
-        already with other bytes; the dags folder is a file system of its own; or Airflow does not answer. The dags
-        folder is as it was.
+        already with other bytes; the dags folder is a file system of its own; or the version needs pools, and the
+        Airflow that was asked does not answer or does not read this dags folder. The dags folder is as it was.
     """
     _LOGGER.info("checking %s", archive)
     signers = required_signers(require_signature, revoked_keys)
@@ -127,7 +133,7 @@ def deploy(
         _check_dag_ids(dags, release)
         check_supply(release)
     pools = release.pools
-    created = create_missing_pools(pools) if pools and asks_airflow else ()
+    site, created = create_missing_pools(dags, pools) if asks_airflow else (None, ())
     with exclusive(dags) as staging:
         if release.manifest.wheels:
             shared.add(release, archived_wheels(Path(archive)))
@@ -144,7 +150,9 @@ def deploy(
             if signers and release.signature is not None:
                 _replace_signature(staging, target, release.signature)
         shared.keep_only(_lock_digests(dags))
-    return Deployed(target, not is_there, created, () if asks_airflow else tuple(pools))
+    return Deployed(
+        target, not is_there, created, () if asks_airflow else tuple(pools), None if site is None else str(site)
+    )
 
 
 def undeploy(
@@ -187,7 +195,7 @@ def undeploy(
     if not is_plain_name(name) or not (target / MANIFEST_NAME).is_file() or target.is_symlink():
         raise BuildError(f"{name!r} is not a version deployed in {dags}; 'dkist-build list' shows those that are")
     if not force:
-        _check_inactive(target, asks_airflow=is_airflow_installed() if airflow is None else airflow)
+        _check_inactive(dags, target, asks_airflow=is_airflow_installed() if airflow is None else airflow)
     with exclusive(dags) as staging:
         removed = staging / f"{name}.{secrets.token_hex(8)}"
         try:
@@ -234,10 +242,12 @@ def _lock_digests(dags: Path) -> set[str]:
 
 def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
     dag_ids: tuple[str, ...] = ()
+    pools: set[str] = set()
     damage, is_newer, needs_network = None, False, True
     try:
         manifest = manifest_of(folder)
         dag_ids = manifest.dag_ids
+        pools = {task.pool for workflow in manifest.workflows for task in workflow.tasks if task.pool}
         release_from_folder(folder)
         needs_network = not (manifest.locks and all(shared.has(manifest.files[lock]) for lock in manifest.locks))
     except BuildError as error:
@@ -251,6 +261,7 @@ def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
         damage=damage,
         needs_network=needs_network,
         is_newer=is_newer,
+        pools=tuple(sorted(pools)),
     )
 
 
@@ -312,15 +323,10 @@ def _replace_signature(staging: Path, target: Path, signature: bytes) -> None:
     flush(target)
 
 
-def _check_inactive(target: Path, *, asks_airflow: bool) -> None:
+def _check_inactive(dags: Path, target: Path, *, asks_airflow: bool) -> None:
     if not asks_airflow:
         raise BuildError(
             f"{target.name}: no Airflow is asked whether its runs have ended (none is installed, or --no-airflow); "
             "use --force if they have"
         )
-    dag_ids = manifest_of(target).dag_ids
-    runs = active_runs(dag_ids)
-    if runs:
-        named = ", ".join(f"{dag_id} {run_id} ({state})" for dag_id, run_id, state in runs[:3])
-        more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        raise BuildError(f"{target.name} has active runs: {named}{more}; wait for them, or use --force")
+    check_inactive(dags, target.name, manifest_of(target).dag_ids)

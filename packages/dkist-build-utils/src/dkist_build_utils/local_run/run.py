@@ -76,7 +76,7 @@ class LocalRun:
         progress = progress or Progress()
         folder = self.folder.absolute()
         with Journal(folder, self.identity) as journal:
-            for name in ("logs", "outcomes", "spans"):
+            for name in ("logs", "outcomes", "records", "spans"):
                 (folder / name).mkdir(exist_ok=True)
             if selection.again:
                 journal.ask_again(selection.again)
@@ -114,6 +114,7 @@ class LocalRun:
             "DKIST_RECIPE_RUN_ID": str(self.recipe_run_id),
             "DKIST_WORKFLOW_NAME": self.workflow.name,
             "DKIST_WORKFLOW_VERSION": self.workflow.version,
+            "DKIST_RECORD_FOLDER": str(folder / "records"),
             "DKIST_SPAN_FOLDER": str(folder / "spans"),
             "DKIST_LOG_FORMAT": "records",
             "OTEL_SERVICE_NAME": self.workflow.name,

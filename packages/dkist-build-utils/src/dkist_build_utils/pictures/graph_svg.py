@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from html import escape
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.errors import counted
+from dkist_build_utils.pictures.drawing import Grid, svg_page
 from dkist_build_utils.pictures.graph import marks
 from dkist_build_utils.pictures.layout import layered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from dkist_workflow import Node, NodeDifference, Workflow
 
-_ROW, _BOX, _GAP, _MARGIN, _TOP = 58, 42, 70, 20, 64
-"""Heights of a row and of a box, width between layers, margin, and height of the title, in pixels."""
+_GRID = Grid(row=58, box=42, gap=70, margin=20, top=64)
 _LETTERS = 44
 """Letters that a box shows of a name or of its marks; all of them are in its tooltip."""
 
@@ -72,29 +69,18 @@ def svg(workflow: Workflow) -> str:
     """
     boxes, edges = _boxes(workflow)
     layout = layered({name: [above for above, below in edges if below == name] for name in boxes})
-    columns = _columns(boxes, layout.layers)
+    grid = _GRID.with_columns({name: box.width for name, box in boxes.items()}, layout.layers)
     rows = [*layout.rows.values(), *(row for way in layout.ways.values() for _, row in way)]
-    height = _TOP + round(max(rows) * _ROW) + _BOX + _MARGIN
     title = f"{workflow.workflow_name} {workflow.workflow_version}"
     subtitle = counted(len(workflow.nodes), "task")
     if workflow.base is not None:
         subtitle += f" · variant of {workflow.base.workflow_name}"
-    width = max(columns[-1][1], _MARGIN + 10 * len(title)) + _MARGIN
+    width = max(grid.columns[-1][1], grid.margin + 10 * len(title)) + grid.margin
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-labelledby="title">',
-        f'<title id="title">{escape(title)}</title>',
-        f"<style>{_STYLE}</style>",
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path class="head" d="M0 0 8 4 0 8Z"/></marker></defs>',
-        f'<rect class="page" width="{width}" height="{height}"/>',
-        f'<text class="title" x="{_MARGIN}" y="30">{escape(title)}</text>',
-        f'<text class="soft" x="{_MARGIN}" y="48">{escape(subtitle)}</text>',
-        *(_edge(layout.ways[edge], kind, boxes[edge[0]], columns) for edge, kind in edges.items()),
-        *(_task(box, columns[layout.layers[name]][0], layout.rows[name]) for name, box in boxes.items()),
-        "</svg>",
+        *(_edge(grid.path(layout.ways[edge], boxes[edge[0]].width), kind) for edge, kind in edges.items()),
+        *(_task(grid, box, layout.layers[name], layout.rows[name]) for name, box in boxes.items()),
     ]
-    return "\n".join(parts)
+    return svg_page((width, grid.height(rows)), _STYLE, title, (subtitle, 48), parts)
 
 
 def _boxes(workflow: Workflow) -> tuple[dict[str, _Box], dict[tuple[str, str], str]]:
@@ -136,36 +122,19 @@ def _box(node: Node, change: NodeDifference | None) -> _Box:
     return _Box(node.name, tuple(noted), kind, "\n".join(detail))
 
 
-def _columns(boxes: Mapping[str, _Box], layers: Mapping[str, int]) -> list[tuple[int, int]]:
-    """Return where each layer begins and ends, in pixels from the left."""
-    columns: list[tuple[int, int]] = []
-    for layer in range(max(layers.values()) + 1):
-        left = columns[-1][1] + _GAP if columns else _MARGIN
-        columns.append((left, left + max(box.width for name, box in boxes.items() if layers[name] == layer)))
-    return columns
-
-
-def _edge(way: Sequence[tuple[int, float]], kind: str, source: _Box, columns: Sequence[tuple[int, int]]) -> str:
-    """Return an edge: a curve between layers, a straight line through those that it passes."""
-    heights = [_TOP + row * _ROW + _BOX / 2 for _, row in way]
-    path = f"M{columns[way[0][0]][0] + source.width} {heights[0]:.1f}"
-    for (layer, _), (y, below) in zip(way[1:], pairwise(heights), strict=True):
-        left, right = columns[layer]
-        middle = left - _GAP // 2
-        path += f"H{left - _GAP}C{middle} {y:.1f} {middle} {below:.1f} {left} {below:.1f}"
-        if layer != way[-1][0]:
-            path += f"H{right}"
+def _edge(path: str, kind: str) -> str:
+    """Return an edge."""
     return f'<path class="edge {kind}" d="{path}" marker-end="url(#head)"/>'
 
 
-def _task(box: _Box, left: int, row: float) -> str:
+def _task(grid: Grid, box: _Box, layer: int, row: float) -> str:
     """Return a box with name and marks."""
-    top = _TOP + row * _ROW
+    left, top = grid.columns[layer][0], grid.top_of(row)
     noted = _cut(" · ".join(box.marks))
     name_y = top + (18 if noted else 26)
     return (
         f'<g class="{box.kind}"><title>{escape(box.detail)}</title>'
-        f'<rect class="box" x="{left}" y="{top:.1f}" width="{box.width}" height="{_BOX}" rx="7"/>'
+        f'<rect class="box" x="{left}" y="{top:.1f}" width="{box.width}" height="{grid.box}" rx="7"/>'
         f'<text x="{left + 12}" y="{name_y:.1f}">{escape(_cut(box.name))}</text>'
         + (f'<text class="soft" x="{left + 12}" y="{top + 34:.1f}">{escape(noted)}</text>' if noted else "")
         + "</g>"

@@ -79,6 +79,43 @@ def layered(upstreams: Mapping[str, Iterable[str]]) -> Layout:
     )
 
 
+def without_cycles(
+    nodes: Iterable[str], edges: Sequence[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the edges that make no cycle, and those that would, by a search in depth in the order of the nodes.
+
+    Examples
+    --------
+    >>> without_cycles("abc", [("a", "b"), ("b", "c"), ("c", "a")])
+    ([('a', 'b'), ('b', 'c')], [('c', 'a')])
+    """
+    below: dict[str, list[str]] = defaultdict(list)
+    for one, other in edges:
+        below[one].append(other)
+    back: set[tuple[str, str]] = set()
+    on_way: set[str] = set()
+    done: set[str] = set()
+    for first in nodes:
+        if first in done:
+            continue
+        on_way.add(first)
+        pending = [(first, iter(below[first]))]  # without recursion: a chain may be longer than Python's stack is deep
+        while pending:
+            name, rest = pending[-1]
+            for other in rest:
+                if other in on_way:
+                    back.add((name, other))
+                elif other not in done:
+                    on_way.add(other)
+                    pending.append((other, iter(below[other])))
+                    break
+            else:
+                pending.pop()
+                on_way.discard(name)
+                done.add(name)
+    return [edge for edge in edges if edge not in back], [edge for edge in edges if edge in back]
+
+
 def _place(column: list[str], neighbours: Mapping[str, Sequence[str]], rows: dict[str, float]) -> None:
     """Order a layer by the means of its neighbours' rows, and put each point as near to its mean as there is room."""
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dkist_build_utils.programs.airflow import active_runs, create_missing_pools, is_airflow_installed, load_errors
+from dkist_build_utils.programs.airflow import (
+    AirflowSite,
+    active_runs,
+    is_airflow_installed,
+    load_errors,
+    missing_pools,
+)
 from dkist_build_utils.programs.git import run_git
 from dkist_build_utils.programs.interpreter import run_program
 from dkist_build_utils.programs.pip import check_pip, download_wheels
@@ -16,16 +22,17 @@ from dkist_build_utils.programs.uv import (
 )
 
 __all__ = [
+    "AirflowSite",
     "active_runs",
     "check_pip",
     "clean_environment",
-    "create_missing_pools",
     "download_wheels",
     "find_links_options",
     "has_interpreter",
     "is_airflow_installed",
     "load_errors",
     "locked_environment",
+    "missing_pools",
     "own_words",
     "run_git",
     "run_program",

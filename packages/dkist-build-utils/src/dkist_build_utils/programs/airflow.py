@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dkist_build_utils.errors import BuildError
+from dkist_build_utils.programs.airflow_program import reads
 from dkist_build_utils.programs.interpreter import run_program
 
 if TYPE_CHECKING:
@@ -47,20 +49,57 @@ def load_errors(files: Mapping[str, bytes]) -> dict[str, str]:
     return errors
 
 
-def create_missing_pools(pools: Mapping[str, Any]) -> tuple[str, ...]:
-    """Create the pools that Airflow does not have and return their names; pools that exist stay as they are."""
-    with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
-        file = Path(folder, "pools.json")
-        file.write_text(json.dumps(dict(pools)), encoding="utf-8")
-        return tuple(_answer("pools", file, os.environ))
+@dataclass(frozen=True)
+class AirflowSite:
+    """The Airflow that the environment of this process names."""
+
+    home: str
+    """Its ``AIRFLOW_HOME``."""
+    database: str
+    """The address of its database, without a password."""
+    dags_folders: tuple[str, ...]
+    """The folders of this machine from which it reads DAG files."""
+    fault: str | None
+    """Why it cannot be asked; None if it can."""
+
+    def __str__(self) -> str:
+        return f"the Airflow of AIRFLOW_HOME={self.home} (database {self.database})"
+
+    def fault_for(self, dags: Path) -> str | None:
+        """Return why it cannot serve a dags folder; None if it can."""
+        if self.fault is not None:
+            return f"{self} {self.fault}"
+        if reads(list(self.dags_folders), str(dags.resolve())):
+            return None
+        return f"{self} reads {', '.join(self.dags_folders) or 'no folder of this machine'}, not {dags}"
 
 
-def active_runs(dag_ids: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
-    """Return DAG id, run id and state of each queued or running run of some DAGs."""
+def missing_pools(dags: Path, pools: Mapping[str, Any], *, creates: bool) -> tuple[AirflowSite, tuple[str, ...]]:
+    """Return which Airflow was asked, and the pools that it does not have; where wanted, create these first.
+
+    An Airflow that does not read the dags folder is not searched, and gets no pools. Pools that exist stay as they are.
+    """
+    answer = _asked("pools", {"dags": str(dags.resolve()), "pools": dict(pools), "creates": creates})
+    return _site(answer), tuple(answer["missing"])
+
+
+def active_runs(dag_ids: Iterable[str]) -> tuple[AirflowSite, tuple[tuple[str, str, str], ...]]:
+    """Return which Airflow was asked, and DAG id, run id and state of each queued or running run of some DAGs."""
+    answer = _asked("runs", {"dag_ids": sorted(dag_ids)})
+    return _site(answer), tuple((dag_id, run_id, state) for dag_id, run_id, state in answer["runs"])
+
+
+def _site(answer: Mapping[str, Any]) -> AirflowSite:
+    site = answer["site"]
+    return AirflowSite(site["home"], site["database"], tuple(site["dags_folders"]), site["fault"])
+
+
+def _asked(question: str, request: Mapping[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
-        file = Path(folder, "dag_ids.json")
-        file.write_text(json.dumps(sorted(dag_ids)), encoding="utf-8")
-        return tuple((dag_id, run_id, state) for dag_id, run_id, state in _answer("runs", file, os.environ))
+        file = Path(folder, "request.json")
+        file.write_text(json.dumps(request), encoding="utf-8")
+        answer: dict[str, Any] = _answer(question, file, os.environ)
+    return answer
 
 
 def _answer(question: str, argument: Path, environment: Mapping[str, str]) -> Any:
@@ -82,6 +121,6 @@ def _answer(question: str, argument: Path, environment: Mapping[str, str]) -> An
             reason = next((line for line in reversed(lines) if "Error" in line), lines[-1])
             raise BuildError(
                 f"the Airflow on this machine does not answer (exit status {done.returncode}): {reason}; "
-                "create its database with 'airflow db migrate', or use --no-airflow"
+                "upgrade its database with 'airflow db migrate' if Airflow was upgraded, or use --no-airflow"
             )
         return json.loads(answer.read_text(encoding="utf-8"))

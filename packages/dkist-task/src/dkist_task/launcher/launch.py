@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from dkist_task.errors import RequestError
+from dkist_task.launcher.distribution import distribution_at
 from dkist_task.launcher.ending import Ending, stack_of, stop_of, traceback_of, write_outcome
+from dkist_task.launcher.host import this_host
 from dkist_task.launcher.opening import opening_block
 from dkist_task.launcher.request import request_from, task_class_from
 from dkist_task.launcher.termination import Termination, die_of_sigterm
 from dkist_task.outcome import TERMINATED, TIMED_OUT, Outcome, is_clean_exit, outcome_of, qualified_name
+from dkist_task.record import begin_record, moment
 from dkist_task.task import give_name, has_started_work, mark_launched
 from dkist_task.telemetry import (
     TaskLog,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from dkist_task.launcher.request import Request
+    from dkist_task.record import Record
     from dkist_task.task import TaskBase
 
 UNUSABLE_REQUEST = 2
@@ -49,9 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RequestError as refusal:
         return _refuse(refusal, log, environment, None)
     refuse_missing_providers(os.environ)
-    sys.stdout.write(opening_block(request, environment) + "\n")
+    distribution, host = distribution_at(request.module_name), this_host()
+    sys.stdout.write(opening_block(request, environment, distribution, host) + "\n")
     sys.stdout.flush()
-    return Launch(request, log, environment).execute()
+    facts = {
+        "entry_point": f"{request.module_name}:{request.class_name}",
+        "distribution": distribution,
+        "host": host.name,
+        "system": host.system,
+        "processors": host.processors,
+        "memory_bytes": host.memory,
+    }
+    record = begin_record(request.identity, facts, environment, request.action)
+    return Launch(request, log, environment, record).execute()
 
 
 class Launch:
@@ -65,10 +79,15 @@ class Launch:
         Where the launcher reports.
     environment : mapping
         The variables that the process was started with.
+    record : Record or None
+        The record of the attempt, where one is kept.
     """
 
-    def __init__(self, request: Request, log: TaskLog, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, request: Request, log: TaskLog, environment: Mapping[str, str], record: Record | None = None
+    ) -> None:
         self._request = request
+        self._record = record
         self._log = log
         self._environment = environment
         self._start = Usage(time.time_ns(), time.monotonic(), 0.0, 0.0)
@@ -92,7 +111,7 @@ class Launch:
         ended = time.monotonic()
         is_terminated = self._termination.is_received
         if self._run is None and isinstance(error, RequestError) and not is_terminated:
-            return _refuse(error, self._log, self._environment, self._request.action)
+            return _refuse(error, self._log, self._environment, self._request.action, self._record)
         ending = self._ending_of(error)
         if self._run is None:
             self._report(ending)
@@ -103,7 +122,7 @@ class Launch:
         self._telemetry.close(ending.outcome, ended)
         if is_terminated:
             _terminate_children()
-        _write_outcome(ending, self._log, self._environment, self._request.action)
+        _write_outcome(ending, self._log, self._environment, self._request.action, self._record)
         if is_terminated:
             die_of_sigterm()
         return ending.outcome.exit_status
@@ -138,12 +157,14 @@ class Launch:
         """Do what was asked for, and remember how far it came."""
         try:
             if self._request.action == "run":
+                if task.rollback_before_retry and (self._request.identity.try_number or 1) > 1:
+                    task.rollback()
                 task()
             else:
                 task.rollback()
             self._has_started_work = True
         except BaseException as error:
-            self._has_started_work = has_started_work(task)
+            self._has_started_work = has_started_work(task, self._request.action)
             self._work_error = error
             raise
 
@@ -220,17 +241,30 @@ def _terminate_children() -> None:
             child.terminate()
 
 
-def _write_outcome(ending: Ending, log: TaskLog, environment: Mapping[str, str], action: str | None) -> None:
-    """Write the outcome file, where one is asked for."""
+def _write_outcome(
+    ending: Ending, log: TaskLog, environment: Mapping[str, str], action: str | None, record: Record | None
+) -> None:
+    """Write the end of the record and the outcome file, where they are asked for."""
     path = environment.get("DKIST_OUTCOME_FILE", "")
+    if not (path or record):
+        return
+    members = ending.as_json(action)
+    if record is not None:
+        record.append({"ended": moment(), **{name: value for name, value in members.items() if name != "traceback"}})
     if path:
         try:
-            write_outcome(path, ending.as_json(action))
+            write_outcome(path, members)
         except OSError as error:
             log.say(logging.ERROR, f"the outcome file cannot be written: {error}")
 
 
-def _refuse(error: RequestError, log: TaskLog, environment: Mapping[str, str], action: str | None) -> int:
+def _refuse(
+    error: RequestError,
+    log: TaskLog,
+    environment: Mapping[str, str],
+    action: str | None,
+    record: Record | None = None,
+) -> int:
     """Report in one line why nothing was run, and return the exit status."""
     text = f"dkist_task: {' '.join(str(error).split())}"
     if environment.get("DKIST_LOG_FORMAT", "").strip().lower() == "records":
@@ -238,5 +272,5 @@ def _refuse(error: RequestError, log: TaskLog, environment: Mapping[str, str], a
     else:
         log.stream.write(text + "\n")
     ending = Ending(Outcome("error", qualified_name(type(error)), UNUSABLE_REQUEST), error)
-    _write_outcome(ending, log, environment, action)
+    _write_outcome(ending, log, environment, action, record)
     return UNUSABLE_REQUEST

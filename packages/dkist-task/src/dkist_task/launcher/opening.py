@@ -6,27 +6,24 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dkist_task.launcher.distribution import distribution_at
-from dkist_task.launcher.host import this_host
 from dkist_task.telemetry import is_json, json_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dkist_task.launcher.host import Host
     from dkist_task.launcher.request import Request
 
 
-def opening_block(request: Request, environment: Mapping[str, str]) -> str:
+def opening_block(request: Request, environment: Mapping[str, str], distribution: str | None, host: Host) -> str:
     """Return the first lines of a task's log, or one JSON object: the task, its run, the host and its limits."""
-    host = this_host()
     identity = request.identity
     named = "" if identity.task_name == request.class_name else f" as {identity.task_name}"
     tried = "" if identity.try_number is None else f", try {identity.try_number}"
     facts = {
         "task": f"{request.action} {request.module_name}:{request.class_name}{named}",
         "workflow": f"{identity.workflow_name} {identity.workflow_version}, recipe run {identity.recipe_run_id}{tried}",
-        "distribution": distribution_at(request.module_name)
-        or f"unknown: no installed distribution holds {request.module_name}",
+        "distribution": distribution or f"unknown: no installed distribution holds {request.module_name}",
         "host": f"{host.name} ({host.system})",
         "environment": sys.prefix,
         "python": f"{'.'.join(map(str, sys.version_info[:3]))} ({sys.executable})",

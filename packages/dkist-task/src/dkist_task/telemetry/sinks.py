@@ -55,7 +55,8 @@ def make_span_sinks(identity: TaskIdentity, environment: Mapping[str, str]) -> l
     ]
     folder = environment.get("DKIST_SPAN_FOLDER")
     if folder:
-        sinks.append(SpanFile(Path(folder), f"{identity.task_name}-{str(identity.recipe_run_id)[:20]}"))
+        run = str(identity.recipe_run_id)[:100]  # a file's name has at most 255 bytes
+        sinks.append(SpanFile(Path(folder, f"recipe-run-{run}"), f"{identity.task_name}-{run[:20]}"))
     return sinks
 
 

@@ -29,6 +29,14 @@ import os, sys
 def run():
     print("the task runs in", sys.prefix)
 
+def fills_the_store():
+    with open(os.environ["DKIST_ENVIRONMENT_STORE"] + "/big", "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError as error:
+            print(error)
+
 def shows_umask():
     print("UMASK", os.umask(0))
 """
@@ -223,7 +231,7 @@ def test_an_environment_whose_interpreter_moved_is_built_again(host: RunnerHost)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(host: RunnerHost) -> None:
-    """Where the store's file system is full, the task fails in the installer's words."""
+    """Where the store's file system is full, the task fails in the installer's words, with the remedy."""
     host.store.mkdir()
     make_wheel(host.wheels, "big", "1.0.0", {"big.py": "#" * 1_000_000})
     host.make_lock("instrument==1.0.0\ndkist-task\nbig\n")
@@ -232,6 +240,19 @@ def test_a_full_disk_is_said_and_leaves_nothing(host: RunnerHost) -> None:
     assert ended.status == 1
     assert "No space left on device" in ended.result["reason"]
     assert "could not build the environment" in ended.result["reason"]
+    assert f"; free space on the disk of the environment store {host.store} (" in ended.result["reason"]
+
+
+def test_a_disk_that_a_task_filled_is_named(host: RunnerHost) -> None:
+    """The launcher cannot write how the task ended; the reason says which folder is full, and how to fix it."""
+    host.store.mkdir()
+    mount = f'mount -t tmpfs -o size=16m,mode=700 none "{host.store}" && exec "$0" -I -S -c "$1"'
+    command = ["unshare", "--map-root-user", "--mount", "bash", "-c", mount, sys.executable, COMMAND[-1]]
+    ended = run_under(host, command, "fills_the_store")
+    assert ended.status == 1
+    attempts = re.escape(f"{host.store}/attempts/")
+    words = rf"cannot write to {attempts}\w+: No space left on device; free space on the disk of {attempts}"
+    assert re.search(words, ended.result["reason"]), ended.result
 
 
 def test_a_limit_on_file_sizes_fails_the_build(host: RunnerHost) -> None:

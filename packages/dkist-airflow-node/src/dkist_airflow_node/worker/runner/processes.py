@@ -109,6 +109,7 @@ class Children:
         for _ in range(3):  # one that forks and ends while we look would hide its child from a single look
             fresh = [pid for pid in descendants(os.getpid()) if pid not in signalled]
             send(fresh, signal.SIGTERM)
+            send(fresh, signal.SIGCONT)  # one that was stopped unwinds, too
             signalled.update(fresh)
         deadline = time.monotonic() + STOP_GRACE_SECONDS
         wait = 0.01

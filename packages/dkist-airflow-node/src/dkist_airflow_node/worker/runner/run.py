@@ -145,11 +145,12 @@ class Runner:
         said = text_or_none(outcome.get("result"))
         if not children.status and said in {"success", "skip"}:
             return {**members, "result": said, "exit_status": 0}
-        from .cold.diagnosis import damage, diagnosis
+        from .cold.diagnosis import damage, diagnosis, refused_outcome
 
-        if self.environment is None or self.kills is None:
+        if self.environment is None or self.kills is None or self.attempt is None:
             raise AssertionError
         members.update(diagnosis(children.status or 0, said, members, self.kills))
+        members["reason"] += refused_outcome(said, self.attempt.folder)
         members["reason"] += damage(self.environment, members["error_type"])
         return members
 

@@ -46,7 +46,9 @@ def open_store(store: str) -> None:
         os.makedirs(store, 0o755, exist_ok=True)
         status = os.stat(store)
     except OSError as error:
-        raise CannotRunError(f"cannot write to the environment store {store}: {error.strerror}") from error
+        from .cold.disk import cannot_write
+
+        raise cannot_write(f"the environment store {store}", error) from error
     refuse_other_owner(store, status.st_uid)
     if status.st_mode & 0o022:
         raise CannotRunError(

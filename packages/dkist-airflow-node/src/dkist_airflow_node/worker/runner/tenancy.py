@@ -34,18 +34,23 @@ class Tenancy:
 
     def write_holder(self, text: str) -> None:
         """Say in the lock who holds it; this also sets the time of the last use."""
-        os.ftruncate(self.descriptor, 0)
-        os.write(self.descriptor, text.encode())
-        os.utime(self.descriptor)
+        try:
+            os.ftruncate(self.descriptor, 0)
+            os.write(self.descriptor, text.encode())
+            os.utime(self.descriptor)
+        except OSError as error:
+            from .cold.disk import cannot_write
+
+            raise cannot_write(f"the environment store {self.environment.store}", error) from error
 
     def enter(self) -> None:
         """Hold the shared lock of a usable environment; build it where nobody else does."""
         try:
             self.descriptor = os.open(self.path + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise CannotRunError(
-                f"cannot write to the environment store {self.environment.store}: {error.strerror}"
-            ) from error
+            from .cold.disk import cannot_write
+
+            raise cannot_write(f"the environment store {self.environment.store}", error) from error
         # Inherited, so that what a task or a build leaves behind keeps the environment.
         fcntl.fcntl(self.descriptor, fcntl.F_SETFD, 0)
         deadline = time.monotonic() + ENVIRONMENT_WAIT_SECONDS
@@ -86,5 +91,8 @@ class Tenancy:
         try:
             Build(self.environment, self.supervisor).make()
         except CannotRunError:
-            self.write_holder(BUILD_FAILED)
+            try:
+                self.write_holder(BUILD_FAILED)
+            except CannotRunError as error:
+                self.supervisor.output.say(str(error), "WARNING")
             raise

@@ -11,6 +11,7 @@ from ..log import tidy
 from ..signals import ended_with
 from ..store import MARKER
 from ..variables import build_variables
+from .disk import remedy
 from .file_system import refuse_network_file_system
 
 TYPE_CHECKING = False
@@ -43,7 +44,10 @@ class Build:
         except (CannotRunError, OSError) as error:
             self.remove()
             if isinstance(error, OSError):
-                raise CannotRunError(f"could not build the environment of {self.origin}: {error}") from error
+                reason = f"could not build the environment of {self.origin}: {error}"
+                raise CannotRunError(
+                    reason + remedy(f"the environment store {self.environment.store}", str(error))
+                ) from error
             raise
         finally:
             os.umask(mask)
@@ -117,6 +121,7 @@ class Build:
             raise CannotRunError(
                 f"could not build the environment of {self.origin}; nothing of it was kept: "
                 + (tail[-1500:] or f"{command[0]} ended with {ended_with(status)}")
+                + remedy(f"the environment store {self.environment.store}", tail)
             )
 
     def remove(self) -> None:

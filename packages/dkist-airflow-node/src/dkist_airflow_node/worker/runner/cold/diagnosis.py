@@ -7,6 +7,7 @@ import os
 from ..memory import number_in, size_text
 from ..signals import signal, signal_name
 from ..store import MARKER
+from .disk import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +77,12 @@ def memory_limit(events: str) -> int:
         limits.append(number_in(f"{folder}/memory.max") or 0)
         folder = os.path.dirname(folder)
     return min(filter(None, limits), default=0)
+
+
+def refused_outcome(said: str | None, folder: str) -> str:
+    """Return why the launcher could not say how the task ended, where the disk is full or the folder is gone."""
+    reason = refusal(folder) if said is None else ""
+    return f" ({reason})" if reason else ""
 
 
 def damage(environment: Environment, error_type: str | None) -> str:

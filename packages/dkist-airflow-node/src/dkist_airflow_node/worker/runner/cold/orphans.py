@@ -37,6 +37,7 @@ def wait_for_lock(descriptor: int, supervisor: Supervisor) -> None:
             send(
                 [pid for pid in left if is_late or pid not in signalled], signal.SIGKILL if is_late else signal.SIGTERM
             )
+            send([pid for pid in left if pid not in signalled], signal.SIGCONT)  # one that was stopped unwinds, too
             signalled.update(left)
         supervisor.wait(LOOK_SECONDS)
 
