@@ -51,6 +51,7 @@ TESTED_IN = {
     ],
     # Programs of their own: their callers' tests run them.
     "dkist_build_utils/checks/test_import_check": ["dkist_build_utils/checks/task_import"],
+    "dkist_build_utils/checks/test_function_import": ["dkist_build_utils/checks/source_file"],
     "dkist_build_utils/programs/test_airflow": ["dkist_build_utils/programs/airflow_program"],
     "dkist_build_utils/commands/test_cli": [
         "dkist_build_utils/commands/deployment",
@@ -72,7 +73,11 @@ TESTED_IN = {
     "dkist_build_utils/release/test_tarball": ["dkist_build_utils/release/stored_gzip"],
     "dkist_build_utils/release/test_wheel_folder": ["dkist_build_utils/release/wheelhouse"],
     "dkist_build_utils/release/test_source": ["dkist_build_utils/programs/git"],
-    "dkist_build_utils/checks/test_validation": ["dkist_build_utils/errors"],
+    "dkist_build_utils/checks/test_validation": [
+        "dkist_build_utils/checks/airflow_check",
+        "dkist_build_utils/checks/step",
+        "dkist_build_utils/errors",
+    ],
 }
 """By test file, the modules that have none of their own and are tested there; ``*`` stands for the rest of a room."""
 

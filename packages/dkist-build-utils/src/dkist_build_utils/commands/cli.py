@@ -53,7 +53,8 @@ def cli(context: click.Context, *, debug: bool) -> None:
     """
     logger = logging.getLogger("dkist_build_utils")
     logger.handlers = [_Progress()]
-    logger.setLevel(logging.INFO)
+    logger.propagate = False  # a package that takes over the root logger would print each line once more
+    logger.setLevel(logging.DEBUG if sys.stderr.isatty() else logging.INFO)  # DEBUG: how long each step took
     context.with_resource(_errors_in_short(debug=debug))
 
 
