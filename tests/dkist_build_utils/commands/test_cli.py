@@ -40,6 +40,7 @@ def test_every_command_explains_itself(command: Command) -> None:
     done = command("--help")
     assert done.returncode == 0
     names = (
+        "new",
         "validate",
         "export",
         "archive",

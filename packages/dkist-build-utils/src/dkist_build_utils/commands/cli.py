@@ -17,6 +17,7 @@ from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.epilogues import add_epilogues
 from dkist_build_utils.commands.migration import migrate_command
+from dkist_build_utils.commands.new import new_command
 from dkist_build_utils.commands.record import record_command
 from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
@@ -48,7 +49,8 @@ class _Progress(logging.Handler):
 def cli(context: click.Context, *, debug: bool) -> None:
     """Turn a package of workflows into a deployed version.
 
-    A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder is.
+    'new' begins a package. A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder
+    is.
     """
     logger = logging.getLogger("dkist_build_utils")
     logger.handlers = [_Progress()]
@@ -264,6 +266,7 @@ def _say(text: str, output: Path | None) -> None:
 
 
 for command in (
+    new_command,
     run_command,
     record_command,
     deploy_command,

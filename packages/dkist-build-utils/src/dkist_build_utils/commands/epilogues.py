@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _README = "packages/dkist-build-utils/README.md"
 _PAGES = {
+    "new": ("docs/how-to/release-pipeline.md", "docs/how-to/test-an-instrument-package.md"),
     "validate": ("docs/how-to/release-pipeline.md",),
     "run": ("docs/how-to/run-locally.md",),
     "record": ("docs/how-to/record-a-run.md",),
@@ -40,6 +41,7 @@ _SIGNERS = {
     "DKIST_REVOKED_KEYS": "a file of keys that count no longer",
 }
 _SETTINGS = {
+    "new": {"UV_FIND_LINKS": "folders with wheels that are on no index yet"},
     "validate": _VERSION,
     "run": _VERSION | {"DKIST_ENVIRONMENT_STORE": "the environments of --locked; all else passes to the tasks"},
     "export": _VERSION
