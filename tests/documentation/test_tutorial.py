@@ -25,7 +25,7 @@ def shell(tmp_path: Path) -> dict[str, str]:
     path = f"{environment / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     variables |= {"VIRTUAL_ENV": str(environment), "UV_FIND_LINKS": str(wheels), "PATH": path}
     for command in (
-        ["uv", "venv", "-q", "--python", "3.11", environment],
+        ["uv", "venv", "-q", "--python", "3.11", str(environment)],
         ["uv", "pip", "install", "-q", "dkist-build-utils"],
     ):
         subprocess.run(command, env=variables, check=True)
