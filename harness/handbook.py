@@ -175,9 +175,7 @@ def _release_both(folder: Path, wheels: Path) -> list[Path]:
         wheel = package.write_wheel(wheels)
         run(["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(unpacked), str(wheel)])
         releases = folder / "releases"
-        archives.append(
-            released("dkist_processing_vbi.workflows", version, wheels, releases, python_path=unpacked)
-        )
+        archives.append(released("dkist_processing_vbi.workflows", version, wheels, releases, python_path=unpacked))
     return archives
 
 
