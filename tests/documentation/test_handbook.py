@@ -1,8 +1,8 @@
 """The operator's handbook, carried out on a site with Celery, RabbitMQ and PostgreSQL: four minutes.
 
-The commands are those of the pages. What a page shows is compared with what they print, but for lines with digits, which
-differ on each site, and lines with an ellipsis, where the page is shortened. Not carried out here: what stops at a full
-disk of logs, data or messages, which needs mounts, and the change of Airflow's or our own version.
+The commands are those of the pages. What a page shows is compared with what they print, but for lines with digits,
+which differ on each site, and lines with an ellipsis, where the page is shortened. Not carried out here: what stops at a
+full disk of logs, data or messages, which needs mounts, and the change of Airflow's or our own version.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def test_pages_do_what_they_say(tmp_path: Path) -> None:
 
 
 def answer_an_alert(site: HandbookSite) -> None:
-    """Follow an alert about a bad frame: the log names it, and after its repair the run succeeds from the first reader on."""
+    """Follow an alert about a bad frame: the log names it, and after its repair the run succeeds."""
     airflow = site.site.airflow
     site.put_raw(42, "light", "light", "")
     airflow.trigger(OLD, 42, run_id="recipe_run_42__1")
