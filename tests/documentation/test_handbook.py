@@ -1,8 +1,8 @@
 """The operator's handbook, carried out on a site with Celery, RabbitMQ and PostgreSQL: four minutes.
 
 The commands are those of the pages. What a page shows is compared with what they print, but for lines with digits,
-which differ on each site, and lines with an ellipsis, where the page is shortened. Not carried out here: what stops at a
-full disk of logs, data or messages, which needs mounts, and the change of Airflow's or our own version.
+which differ on each site, and lines with an ellipsis, where the page is shortened. Not carried out here: what stops at
+a full disk of logs, data or messages, which needs mounts, and the change of Airflow's or our own version.
 """
 
 from __future__ import annotations
