@@ -42,7 +42,7 @@ class Page:
 
     def _carry_out(self, block: Block) -> str:
         self._settings += settings_of(block)
-        is_failing = "FAILED" in block.text or "error:" in block.text
+        is_failing = re.search(r"^error:|^address +FAILED:", block.text, re.MULTILINE) is not None
         text = "\n".join([*self._settings, block.commands if not is_failing else f"! {block.commands}"])
         printed = self.site.shell(text)
         missing = [line for line in shown(block) if line not in {normal(each) for each in printed.splitlines()}]
