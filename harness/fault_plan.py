@@ -36,8 +36,10 @@ MACHINE = {
     "block-broker": 1,
     "fill-spool": 3,
     "lock-spool": 2,
+    "lose-spool": 2,
 }
-"""What happens to a component or a disk, with a weight each; it ends some seconds later."""
+"""What happens to a component or a disk, with a weight each; it ends some seconds later. *Lock* makes the disk
+read-only, *lose* deletes what is on it, with the record of what was confirmed."""
 
 TASK_WEIGHT = 40
 """Weight of a run whose tasks each end badly by themselves."""

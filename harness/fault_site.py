@@ -86,7 +86,13 @@ class FaultSite:
         return run(program, env={**self.airflow.env, "DKIST_AIRFLOW_URL": self.airflow.url}, timeout=300)
 
     def begin(self, kind: str) -> None:
-        """Begin what happens to a component or a disk."""
+        """Begin what happens to a component or a disk.
+
+        Raises
+        ------
+        TimeoutError
+            The disk cannot be made read-only, since somebody always writes.
+        """
         if kind in _COMPONENTS:
             self.airflow.component(_COMPONENTS[kind]).kill()
         elif kind == "kill-broker":
@@ -99,6 +105,8 @@ class FaultSite:
             self._fill()
         elif kind == "lock-spool":
             self._remount("ro")
+        elif kind == "lose-spool":
+            self._lose()
 
     def end(self, kind: str) -> None:
         """End it again. What is left of a killed component is stopped before it starts again, as systemd does."""
@@ -119,11 +127,18 @@ class FaultSite:
             while True:
                 filler.write(bytes(4096))
 
+    def _lose(self) -> None:
+        for path in self.spool.rglob("*"):
+            with suppress(OSError):  # it was sent in the meantime, or is a folder
+                path.unlink()
+
     def _remount(self, how: str) -> None:
-        for _ in range(50):  # it is refused while a message is being written
-            if not subprocess.run(["mount", "-o", f"remount,{how}", self.spool], check=False).returncode:
+        for _ in range(100):  # it is refused while a message is being written
+            command = ["mount", "-o", f"remount,bind,{how}", self.spool]
+            if not subprocess.run(command, check=False, capture_output=True).returncode:
                 return
-            time.sleep(0.1)
+            time.sleep(0.05)
+        raise TimeoutError(f"{self.spool} cannot be mounted {how}")
 
 
 @contextmanager
@@ -153,6 +168,9 @@ def fault_site(folder: Path) -> Iterator[FaultSite]:
                 "AIRFLOW__CORE__PARALLELISM": "12",
                 "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
                 "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
+                # Heartbeats that wait for a row take the connections of the API server, and then no request goes on.
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "20",
+                "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
                 "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
                 "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
                 "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",

@@ -130,19 +130,16 @@ class Trial:
             is_whole = False
             self.say("Stopped by Ctrl-C: the account is of the faults so far")
         self._end_troubles(all_of_them=True)
+        self._mark_the_rest()
         return is_whole
 
     def settle(self) -> Balance:
         """Wait for the end of everything, reconcile, send, and compare."""
         self.say("Waiting for the last runs")
-        self.site.airflow.wait_until_healthy()
-        end = time.monotonic() + END_SECONDS
-        while left := [row for row in self.site.rows() if is_going(row)]:
-            if time.monotonic() > end:
-                self.say(f"{len(left)} tasks have not ended: {left[:3]}")
-                break
-            time.sleep(LOOK_SECONDS)
-        time.sleep(SETTLE_SECONDS)
+        try:
+            self._wait_for_the_end()
+        except KeyboardInterrupt:
+            self.say("Ctrl-C: the last runs may go on, and the account may not be the same")
         self.say(f"{len(list(self.site.spool.glob('*.json')))} messages wait in the spool; reconciling")
         for command in (["messages", "reconcile", "--since", "24h"], ["messages", "resend"]):
             self.say(self.site.command(*command).strip())
@@ -153,8 +150,31 @@ class Trial:
         rows = self.site.rows()
         (self.site.folder / "rows.json").write_text(json.dumps(rows, indent=1))
         sources = Counter(message["source"] for message in messages)
-        self.say(f"{len(messages)} messages in the queue, by source: {dict(sources)}")
+        others = {message["idempotencyKey"] for message in messages if message["source"] != "reconciler"}
+        alone = {message["idempotencyKey"] for message in messages} - others
+        self.say(
+            f"{len(messages)} messages in the queue, by source: {dict(sources)}; "
+            f"{len(alone)} failures were told by the reconciler alone"
+        )
         return balance([*self._cleared, *failures_in(rows, self._kinds)], messages)
+
+    def _wait_for_the_end(self) -> None:
+        """Wait for the end of the last runs, and for what Airflow calls back after that."""
+        self.site.airflow.wait_until_healthy()
+        end = time.monotonic() + END_SECONDS
+        while left := [row for row in self.site.rows() if is_going(row)]:
+            if time.monotonic() > end:
+                self.say(f"{len(left)} tasks have not ended: {left[:3]}")
+                break
+            time.sleep(LOOK_SECONDS)
+        time.sleep(SETTLE_SECONDS)
+
+    def _mark_the_rest(self) -> None:
+        """Mark the runs that go on as failed: their tasks may sleep for minutes."""
+        for run in self._active:
+            self.site.patiently(partial(self.site.airflow.set_run_state, run.dag_id, run.run_id))
+            self._done["mark-run"] += 1
+        self._active.clear()
 
     def _begin(self, step: PlannedRun | Trouble) -> bool:
         """Begin a step, unless it is not its time yet."""
@@ -163,7 +183,11 @@ class Trial:
             if any(kind.partition("-")[2] == subject for _, kind in self._troubles):
                 return False
             self.say(f"{step.kind} for {step.seconds:.0f} s")
-            self.site.begin(step.kind)
+            try:
+                self.site.begin(step.kind)
+            except TimeoutError as error:
+                self.say(str(error))
+                return True
             self._done[step.kind] += 1
             self._troubles.append((time.monotonic() + step.seconds, step.kind))
             return True
