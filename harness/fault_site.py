@@ -134,7 +134,7 @@ class FaultSite:
 
     def _remount(self, how: str) -> None:
         for _ in range(100):  # it is refused while a message is being written
-            command = ["mount", "-o", f"remount,bind,{how}", self.spool]
+            command = ["mount", "-o", f"remount,bind,{how}", str(self.spool)]
             if not subprocess.run(command, check=False, capture_output=True).returncode:
                 return
             time.sleep(0.05)
