@@ -55,20 +55,23 @@ _TASKS = """
             if fate == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if fate == "kill-airflow":
-                os.kill(ancestor("airflow worker"), signal.SIGKILL)
+                os.kill(airflow_process(), signal.SIGKILL)
             if fate == "kill-supervisor":
-                os.kill(ancestor("airflow supervisor"), signal.SIGKILL)
+                os.kill(parent(airflow_process()), signal.SIGKILL)
             if fate != "pass":
                 time.sleep(300)
 
 
-    def ancestor(title):
+    def airflow_process():
+        # The child of the supervisor, which is the parent of the runner.
         pid = os.getpid()
-        while pid > 1:
-            if Path(f"/proc/{pid}/cmdline").read_text().startswith(title):
-                return pid
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        raise LookupError(title)
+        while not Path(f"/proc/{pid}/cmdline").read_text().startswith("airflow worker"):
+            pid = parent(pid)
+        return pid
+
+
+    def parent(pid):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
     class Patient(Fated):

@@ -94,7 +94,9 @@ class FaultSite:
             The disk cannot be made read-only, since somebody always writes.
         """
         if kind in _COMPONENTS:
-            self.airflow.component(_COMPONENTS[kind]).kill()
+            pid = self.airflow.component(_COMPONENTS[kind]).pid
+            # Its children too: they hold its connection to the database open, and so its transaction and its locks.
+            kill([each for each in tree(pid) if each.session == pid])
         elif kind == "kill-broker":
             kill(tree(self.broker.pid))
         elif kind == "stop-broker":

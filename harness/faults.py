@@ -198,9 +198,10 @@ class Trial:
         (self.site.plans / f"{step.number}.json").write_text(json.dumps(step.fates))
         try:
             self.site.patiently(lambda: self.site.airflow.trigger(run.dag_id, step.number, run_id=run.run_id))
-        except AirflowRefusalError as refusal:
-            if refusal.status != 409:  # an answer was lost with the API server, and the run is there
-                raise
+        except (AirflowRefusalError, OSError) as error:
+            if getattr(error, "status", None) != 409:  # an answer was lost with the API server, and the run is there
+                self.say(f"{run.run_id} is not started: {error}")
+                return True
         self._active.append(run)
         if step.hand in {"mark-task-early", "mark-run-early"}:
             self._handle(run, self.site.rows([run.run_id]))
@@ -253,8 +254,8 @@ class Trial:
                 for task in marked:
                     self.site.patiently(partial(airflow.set_state, *ids, task, state))
                     self._done[hand] += 1
-        except AirflowRefusalError as refusal:
-            self.say(f"{hand} of {run.run_id}: {refusal}")
+        except (AirflowRefusalError, OSError) as error:
+            self.say(f"{hand} of {run.run_id}: {error}")
 
 
 def is_going(row: dict[str, Any]) -> bool:
