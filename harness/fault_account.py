@@ -41,7 +41,7 @@ class Balance:
     """The failures without a key."""
     surplus: list[tuple[Place, str]] = field(default_factory=list)
     """The keys without a failure of their own."""
-    told: Counter[str] = field(default_factory=Counter)
+    reported: Counter[str] = field(default_factory=Counter)
     """How many failures have a key, by kind."""
     failures: Counter[str] = field(default_factory=Counter)
     """How many failures there are, by kind."""
@@ -101,13 +101,13 @@ def balance(failures: Iterable[Failure], messages: Iterable[Mapping[str, Any]]) 
             if (key := _key_of(end, of_place)) is None:
                 made.missing.append(by_end[place, end])
             else:
-                made.told[by_end[place, end].kind] += 1
+                made.reported[by_end[place, end].kind] += 1
                 del of_place[key]
         made.surplus += [(place, key) for key in of_place]
     return made
 
 
 def _key_of(end: datetime, keys: Mapping[str, Sequence[datetime]]) -> str | None:
-    """Return the key of the earliest failure that is left: the one told first, of those told since it happened."""
+    """Return the key of the earliest failure that is left: the one reported first, of those reported since it happened."""
     later = {key: times for key, times in keys.items() if max(times) >= end - SLACK}
     return min(later, key=lambda key: min(later[key]), default=None)

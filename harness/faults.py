@@ -154,7 +154,7 @@ class Trial:
         alone = {message["idempotencyKey"] for message in messages} - others
         self.say(
             f"{len(messages)} messages in the queue, by source: {dict(sources)}; "
-            f"{len(alone)} failures were told by the reconciler alone"
+            f"{len(alone)} failures are reported by the reconciler alone"
         )
         return balance([*self._cleared, *failures_in(rows, self._kinds)], messages)
 
@@ -267,10 +267,10 @@ def report(found: Balance, faults: Counter[str], *, seed: int) -> str:
     """Return the account as a table, and a line for each failure or key that has no partner."""
     lines = [f"{'kind of fault':22}{'faults':>8}{'failures':>10}{'with a key':>12}{'missing':>9}"]
     for kind in (*(kind for kind in KINDS if faults[kind] or found.failures[kind]), "other"):
-        failures, told = found.failures[kind], found.told[kind]
-        lines.append(f"{kind:22}{faults[kind]:8}{failures:10}{told:12}{failures - told:9}")
+        failures, reported = found.failures[kind], found.reported[kind]
+        lines.append(f"{kind:22}{faults[kind]:8}{failures:10}{reported:12}{failures - reported:9}")
     total = found.failures.total()
-    lines.append(f"{'all':22}{faults.total():8}{total:10}{found.told.total():12}{len(found.missing):9}")
+    lines.append(f"{'all':22}{faults.total():8}{total:10}{found.reported.total():12}{len(found.missing):9}")
     lines += [f"missing: {failure.kind}: {failure.place} at {failure.end}" for failure in found.missing]
     lines += [f"surplus: {place}: {key}" for place, key in found.surplus]
     verdict = "the same" if found.holds else "NOT the same"

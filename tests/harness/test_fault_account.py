@@ -30,11 +30,11 @@ def message(key: str, seconds: float, place: tuple[str, str, str | None] = PLACE
     }
 
 
-def test_one_key_however_often_it_is_told_is_one_failure() -> None:
+def test_one_key_however_often_it_comes_is_one_failure() -> None:
     """Several messages of one key balance one failure."""
     found = balance([failure(0)], [message("a", 1), message("a", 20)])
     assert found.holds
-    assert (found.keys, found.told["raise"]) == (1, 1)
+    assert (found.keys, found.reported["raise"]) == (1, 1)
 
 
 def test_a_failure_without_a_key_is_missing() -> None:
@@ -52,7 +52,7 @@ def test_a_second_key_of_one_failure_is_surplus() -> None:
     assert sorted(found.surplus, key=str) == [(PLACE, "b"), (other, "c")]
 
 
-def test_an_older_key_does_not_tell_a_newer_failure() -> None:
+def test_an_older_key_does_not_report_a_newer_failure() -> None:
     """A failure after a clearing needs a key of its own: a reader of the queue would drop the older one."""
     found = balance([failure(0), failure(60)], [message("a", 1)])
     assert found.missing == [failure(60)]

@@ -18,7 +18,7 @@ END = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.mark.service
 @pytest.mark.timeout(900)
-def test_no_failure_is_lost_and_none_is_told_twice(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_failure_is_lost_and_none_is_reported_twice(capsys: pytest.CaptureFixture[str]) -> None:
     """After one reconciliation, distinct keys are distinct final failures."""
     status = main(["--seed", "11", "--count", "40", "--minutes", "4"])
     said = capsys.readouterr().out
