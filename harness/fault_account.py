@@ -108,6 +108,6 @@ def balance(failures: Iterable[Failure], messages: Iterable[Mapping[str, Any]]) 
 
 
 def _key_of(end: datetime, keys: Mapping[str, Sequence[datetime]]) -> str | None:
-    """Return the key of the earliest failure that is left: the one reported first, of those reported since it happened."""
+    """Return the key that was reported first, of those reported since a failure happened; None if there is none."""
     later = {key: times for key, times in keys.items() if max(times) >= end - SLACK}
     return min(later, key=lambda key: min(later[key]), default=None)
