@@ -25,19 +25,15 @@ from harness.fault_package import JOURNAL_VARIABLE, PLAN_VARIABLE, fault_package
 from harness.packages import OWN_PROJECTS, build_wheels
 from harness.process_tree import is_alive, kill, tree
 from harness.rabbitmq import PrivateRabbitMQ
-from harness.rest import AirflowRefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 FAILURE_QUEUE = "recipe.run.failure.q"
 DISK = "dkist-faults-"
 """Name of the mounted file system; a process id follows."""
 
 DISK_SIZE = "4m"
-PATIENCE_SECONDS = 90
-"""How long a request waits for an API server that is away."""
-
 _COMPONENTS = {"kill-dag-processor": "dag-processor", "kill-scheduler": "scheduler", "kill-api-server": "api-server"}
 
 _ROWS = """
@@ -67,18 +63,6 @@ class FaultSite:
         ids = ", ".join(f"'{each}'" for each in run_ids or ())
         where = "" if run_ids is None else f"WHERE r.run_id IN ({ids})" if run_ids else "WHERE false"
         return [json.loads(row) for row in ask_database(self.airflow.python, self._database, _ROWS.format(where=where))]
-
-    def patiently(self, request: Callable[[], Any]) -> Any:
-        """Send a request to the API server, and again while the server is away."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return request()
-            except (OSError, AirflowRefusalError) as error:
-                is_away = not isinstance(error, AirflowRefusalError) or error.status >= 500
-                if not is_away or time.monotonic() > end:
-                    raise
-                time.sleep(0.5)
 
     def command(self, *arguments: str) -> str:
         """Run ``dkist-airflow-node`` as the operators of the site do, and return what it printed."""

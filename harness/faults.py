@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from harness.packages import ROOT
 from harness.rest import FINAL_RUN_STATES, AirflowRefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ACTIVE_RUNS = 8
 """How many runs go on at a time."""
@@ -40,6 +41,9 @@ LOOK_SECONDS = 1.5
 
 HAND_SECONDS = 60
 """How long a person waits for the tasks of a run to begin."""
+
+PATIENCE_SECONDS = 90
+"""How long a request waits for an API server that is away."""
 
 END_SECONDS = 240
 """How long the last runs may take to end."""
@@ -129,6 +133,9 @@ class Trial:
         except KeyboardInterrupt:
             is_whole = False
             self.say("Stopped by Ctrl-C: the account is of the faults so far")
+        except (OSError, RuntimeError) as error:  # they are worth an account, too
+            is_whole = False
+            self.say(f"Stopped by an error: {error}")
         self._end_troubles(all_of_them=True)
         self._mark_the_rest()
         return is_whole
@@ -172,8 +179,9 @@ class Trial:
     def _mark_the_rest(self) -> None:
         """Mark the runs that go on as failed: their tasks may sleep for minutes."""
         for run in self._active:
-            self.site.patiently(partial(self.site.airflow.set_run_state, run.dag_id, run.run_id))
-            self._done["mark-run"] += 1
+            with suppress(AirflowRefusalError, OSError):
+                self._patiently(partial(self.site.airflow.set_run_state, run.dag_id, run.run_id))
+                self._done["mark-run"] += 1
         self._active.clear()
 
     def _begin(self, step: PlannedRun | Trouble) -> bool:
@@ -197,7 +205,7 @@ class Trial:
         self._kinds |= {(run.run_id, task): kind for task, kind in step.kinds.items()}
         (self.site.plans / f"{step.number}.json").write_text(json.dumps(step.fates))
         try:
-            self.site.patiently(lambda: self.site.airflow.trigger(run.dag_id, step.number, run_id=run.run_id))
+            self._patiently(lambda: self.site.airflow.trigger(run.dag_id, step.number, run_id=run.run_id))
         except (AirflowRefusalError, OSError) as error:
             if getattr(error, "status", None) != 409:  # an answer was lost with the API server, and the run is there
                 self.say(f"{run.run_id} is not started: {error}")
@@ -206,6 +214,21 @@ class Trial:
         if step.hand in {"mark-task-early", "mark-run-early"}:
             self._handle(run, self.site.rows([run.run_id]))
         return True
+
+    def _patiently(self, request: Callable[[], Any]) -> None:
+        """Send a request to the API server, and again while the server is away; meanwhile it may start again."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                request()
+            except (AirflowRefusalError, OSError) as error:
+                is_away = not isinstance(error, AirflowRefusalError) or error.status >= 500
+                if not is_away or time.monotonic() > end:
+                    raise
+            else:
+                return
+            self._end_troubles()
+            time.sleep(0.5)
 
     def _end_troubles(self, *, all_of_them: bool = False) -> None:
         for end, kind in list(self._troubles):
@@ -239,20 +262,20 @@ class Trial:
         running = [row["task_id"] for row in tasks if row["state"] == "running"]
         try:
             if hand in {"mark-run", "mark-run-early"}:
-                self.site.patiently(lambda: airflow.set_run_state(*ids))
+                self._patiently(lambda: airflow.set_run_state(*ids))
                 self._done[hand] += 1
             elif hand == "clear-running" and running:
-                self.site.patiently(lambda: airflow.clear(*ids, running))
+                self._patiently(lambda: airflow.clear(*ids, running))
                 self._done[hand] += 1
             elif hand == "clear-failed":
                 self._cleared += failures_in(tasks, self._kinds)
-                self.site.patiently(lambda: airflow.clear(*ids))
+                self._patiently(lambda: airflow.clear(*ids))
                 self._done[hand] += 1
             elif hand in {"mark-task", "mark-success", "mark-task-early", "mark-ended"}:
                 marked = running if hand in {"mark-task", "mark-success"} else [row["task_id"] for row in tasks]
                 state = "success" if hand == "mark-success" else "failed"
                 for task in marked:
-                    self.site.patiently(partial(airflow.set_state, *ids, task, state))
+                    self._patiently(partial(airflow.set_state, *ids, task, state))
                     self._done[hand] += 1
         except (AirflowRefusalError, OSError) as error:
             self.say(f"{hand} of {run.run_id}: {error}")
