@@ -72,7 +72,7 @@ class TaskState:
 
 
 class AirflowApi:
-    """A connection to an API server that asks for no password.
+    """A connection to an API server that asks for no password, unless `log_in` is called first.
 
     Parameters
     ----------
@@ -83,6 +83,16 @@ class AirflowApi:
     def __init__(self, url: str) -> None:
         self.url = url
         self._token: str | None = None
+
+    def log_in(self, user: str, password: str) -> None:
+        """Use the rights of a user from now on.
+
+        Raises
+        ------
+        AirflowRefusalError
+            The server knows no such user and password.
+        """
+        self._token = self.request("POST", "/auth/token", {"username": user, "password": password})["access_token"]
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Send one request to a path below the server's address and return the decoded answer.

@@ -83,6 +83,14 @@ def no_build_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nothing that was proven before this test is remembered; return the folder of what it remembers itself."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("DKIST_BUILD_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
 def no_signers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No signature is required unless a test says so."""
     monkeypatch.delenv("DKIST_REQUIRED_SIGNERS", raising=False)

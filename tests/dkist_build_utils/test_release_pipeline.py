@@ -61,7 +61,7 @@ def test_pipeline_releases_the_template(index: Path, tmp_path: Path, monkeypatch
     dags.mkdir()
     deploy(archive, dags, airflow=False)
     (version,) = deployed_versions(dags)
-    assert version.dag_ids == ("template_l0_to_l1_0.1.0",)
+    assert version.dag_ids == ("template_instrument_l0_to_l1_0.1.0",)
 
 
 def _publish(wheel: Path, index: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -156,3 +157,20 @@ def test_a_run_that_did_no_work_is_a_failure(
     ):
         task()
     assert by_name(exporter)["run"].status.status_code is StatusCode.ERROR
+
+
+def test_subclass_may_have_parameters_of_its_own() -> None:
+    """A client that keeps an object of its own as ``parameters`` is run and named as any other task."""
+
+    class Own(TaskBase):
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.parameters = object()  # type: ignore[assignment]
+
+        def run(self) -> None:
+            self.seen = self.telemetry_attributes
+
+    with Own(recipe_run_id=7, workflow_name="w", workflow_version="1", parameters={"gain": 2}) as task:
+        task()
+    assert task.seen["dkist.parameter.gain"] == 2
+    assert task.seen["dkist.recipe_run.id"] == 7

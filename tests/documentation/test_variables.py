@@ -9,7 +9,7 @@ from tests.documentation.blocks import ROOT
 PAGE = ROOT / "docs" / "reference" / "environment-variables.md"
 OURS = r"\bDKIST_[A-Z0-9]+(?:_[A-Z0-9]+)*\b(?!_)"
 OTHERS = r"(?:environ|environment)(?:\.get\(|\[)\"([A-Z][A-Z0-9_]+)\""
-NOT_SETTINGS = {"PYTHONPATH", "TERM", "HOME"}
+NOT_SETTINGS = {"PYTHONPATH", "TERM", "HOME", "VIRTUAL_ENV"}
 """What the code reads as every program does."""
 
 

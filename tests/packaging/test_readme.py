@@ -2,65 +2,135 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from harness.airflow import PrivateAirflow
+from dkist_build_utils import named_workflows, svg
+from harness.airflow import LEAKING, free_port
+from harness.process import GuardedProcess
+from harness.rest import AirflowApi, AirflowRefusalError
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DAG = "my_instrument_l0_to_l1_0.1.0"
+COMMANDS_SECONDS = 600
+RUN_SECONDS = 300
+STANDALONE_SECONDS = 300  # a minute where nothing else runs
+SEEN_SECONDS = 60
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Return a folder with what the README's commands use of a clone."""
     for name in ("packages", "constraints"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ruff_cache"))
     return tmp_path
 
 
-def section(title: str) -> str:
-    """Return the text of a section of the README."""
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def blocks(text: str) -> list[str]:
+    """Return the commands of each block of a shell."""
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def test_instrument_package_written_from_the_readme_runs_in_airflow(clone: Path) -> None:
-    """Write the files, run the commands, trigger the DAG: nothing else is needed."""
-    text = section("Write your own instrument package")
-    files = re.findall(r"^`(\S+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert [name.rpartition("/")[2] for name, _ in files] == [
-        "pyproject.toml",
-        "__init__.py",
-        "tasks.py",
-        "workflows.py",
-    ]
-    for name, content in files:
-        path = clone / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    commands = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
-    ours = {"VIRTUAL_ENV", "UV_CONSTRAINT", "PYTHONPATH", "BUILD_VERSION"}
-    environment = {key: value for key, value in os.environ.items() if key not in ours}
-    command = ["bash", "-euo", "pipefail", "-c", commands]
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+def commands_of_a_reader() -> list[str]:
+    """Return every line of commands below the two that CI runs, in their order."""
+    text = README.partition("\n## Your own workflow in five minutes\n")[2]
+    assert blocks(README) == [*blocks(README)[:2], *blocks(text)], "demo, test, and what follows"
+    assert README.count("<!-- .ci/run runs this: ") == 2
+    return "".join(blocks(text)).splitlines()
+
+
+def environment_of_a_shell() -> dict[str, str]:
+    """Return the environment less what hatch, pytest and coverage have set, as a new shell has it."""
+    programs = Path(sys.prefix) / "bin"
+    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != programs)
+    ours = (*LEAKING, "UV_", "BUILD_VERSION")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PATH": path}
+
+
+@pytest.mark.service
+@pytest.mark.timeout(COMMANDS_SECONDS + STANDALONE_SECONDS + RUN_SECONDS + 2 * SEEN_SECONDS)
+def test_commands_of_the_readme_bring_an_own_workflow_into_airflow(clone: Path) -> None:
+    """Run each command in its order in one shell, log in as the text says, trigger the DAG: nothing else is needed."""
+    *commands, last = commands_of_a_reader()
+    assert last == "airflow standalone"
+    script = "\n".join([*commands, f"env -0 >{clone}/environment"])
+    shell = environment_of_a_shell() | {"DKIST_ENVIRONMENT_STORE": str(clone / "store")}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=clone,
+        env=shell,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMMANDS_SECONDS,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "recipe run 7: noise of" in done.stdout
+    package = clone / "my-instrument"
+    for path in ("data/7/quicklook/spectrum.png", ".dkist-run/my_instrument_l0_to_l1-7/timeline.html"):
+        assert f"`{path}`" in README
+        assert (package / path).exists()
 
-    airflow_python = clone / "my-env" / "bin" / "python"
-    store = {"DKIST_ENVIRONMENT_STORE": str(clone / "store"), "UV_FIND_LINKS": str(clone / "dist")}
-    with PrivateAirflow(clone / "airflow", python=airflow_python, env=store) as airflow:
-        airflow.wait_for_dag("my_noise_1.0.0")
-        run = airflow.trigger("my_noise_1.0.0", recipe_run_id=42)
-        assert airflow.wait_for_run("my_noise_1.0.0", run, timeout=300) == "success", airflow.logs(
-            "my_noise_1.0.0", run
-        )
-        assert "recipe run 42: noise of" in airflow.task_log("my_noise_1.0.0", run, "MakeFrame")
-        assert "Report of my_noise 1.0.0" in airflow.task_log("my_noise_1.0.0", run, "Report")
+    # Other tests have an Airflow too: only the ports differ from what the README says.
+    api = AirflowApi(f"http://localhost:{free_port()}")
+    ports = {
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": api.url.rpartition(":")[2],
+        "AIRFLOW__API__BASE_URL": api.url,
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+    }
+    exported = (clone / "environment").read_text().split("\0")
+    environment = dict(line.split("=", 1) for line in exported if line) | ports
+    assert environment["AIRFLOW_HOME"] == str(package / "airflow")
+    log = clone / "standalone.log"
+    standalone = shutil.which("airflow", path=environment["PATH"])
+    assert standalone is not None
+    with GuardedProcess("standalone", [standalone, "standalone"], log=log, env=environment, cwd=package) as airflow:
+        wait_until_healthy(api, airflow)
+        passwords = "airflow/simple_auth_manager_passwords.json.generated"
+        assert f"`{passwords}`" in README
+        api.log_in("admin", json.loads((package / passwords).read_text())["admin"])
+        api.wait_for_dag(DAG)
+        assert api.dag_ids() == {DAG}, "no example DAGs"
+        run = api.trigger(DAG, recipe_run_id=42)
+        assert api.wait_for_run(DAG, run, timeout=RUN_SECONDS) == "success", airflow.tail()
+        assert (package / "data" / "42" / "quicklook" / "spectrum.png").exists()
+        # The setting of the README has Airflow see a new file soon.
+        (package / "airflow" / "dags" / "seen.py").write_text('from airflow.sdk import DAG\n\ndag = DAG("seen")\n')
+        api.wait_for_dag("seen", timeout=SEEN_SECONDS)
+
+
+def wait_until_healthy(api: AirflowApi, airflow: GuardedProcess) -> None:
+    """Wait until scheduler and dag-processor are healthy."""
+    deadline = time.monotonic() + STANDALONE_SECONDS
+    while time.monotonic() < deadline:
+        assert airflow.status is None, airflow.tail()
+        try:
+            # The first request to the API of tasks takes seconds, in which the server answers nothing else.
+            api.request("GET", "/execution/health")
+            health = api.health()
+        except (OSError, AirflowRefusalError):  # not listening yet, or not ready
+            health = {}
+        if all(health.get(name, {}).get("status") == "healthy" for name in ("scheduler", "dag_processor")):
+            return
+        time.sleep(1)
+    pytest.fail(f"Airflow is not healthy after {STANDALONE_SECONDS} s:\n{airflow.tail()}")
+
+
+def test_the_picture_of_the_graph_is_the_one_that_is_drawn_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """README shows what ``dkist-build graph`` makes of the example."""
+    monkeypatch.delenv("BUILD_VERSION", raising=False)
+    (workflow,) = named_workflows("dkist_processing_example.workflows", None)
+    assert (ROOT / "docs" / "images" / "example-graph.svg").read_text("utf-8") == f"{svg(workflow)}\n"
 
 
 def test_every_link_leads_somewhere() -> None:

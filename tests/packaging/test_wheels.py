@@ -128,7 +128,7 @@ def test_wheel_holds_its_package_and_nothing_else(wheels: Path, name: str) -> No
     expected = {
         path.relative_to(source).as_posix()
         for path in source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", ".ruff_cache"} & set(path.parts)
     }
     with zipfile.ZipFile(wheel) as archive:
         held = {item for item in archive.namelist() if ".dist-info/" not in item}

@@ -148,6 +148,31 @@ def test_loaded_dag_equals_the_exported_one(import_file: Callable[[bytes], Modul
     assert facts(workflow.load()) == facts(exported)
 
 
+def test_package_on_the_path_can_be_loaded_but_not_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at edges needs no installed distribution and no version of a release; a file needs both."""
+    package = tmp_path / "merely_on_the_path"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    installed = facts(make_workflow().load())
+    for name, version, error in (
+        (package.name, "1.2.3", "no installed distribution holds the package"),
+        ("dkist_airflow_node", "night", "cannot be the version of a released"),
+    ):
+        workflow = Workflow("vbi", "l0_to_l1", name, version)
+        for node in make_workflow().nodes:
+            tasks = {each.name: each.task for each in make_workflow().nodes}
+            workflow.add_node(node.task, [tasks[upstream] for upstream in node.upstream_names])
+        dag = workflow.load()
+        assert {task.task_id: task.upstream_task_ids for task in dag.tasks} == {
+            task: known["upstream_task_ids"] for task, known in installed["tasks"].items()
+        }
+        assert not any("DKIST_REQUIREMENT" in task.variables for task in dag.tasks)
+        with pytest.raises((AirflowNodeError, WorkflowError), match=error):
+            workflow.export(tmp_path / "dags")
+        assert not (tmp_path / "dags").exists()
+
+
 def test_dag_is_what_the_contract_says() -> None:
     """Every setting that another system relies on is there."""
     told = facts(make_workflow().load())

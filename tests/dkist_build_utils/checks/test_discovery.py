@@ -67,7 +67,7 @@ def test_module_that_ends_the_process_is_a_fault(install: Install) -> None:
     name = install(instrument(**{"workflows.leaves": "import os\nos._exit(0)", "workflows.forks": forks}))
     (fault,) = faults_of(name)
     assert f"{name}.workflows.leaves: the module does not import: SystemExit: os._exit(0); " in fault
-    assert fault.endswith("(line 2 of leaves.py)")
+    assert fault.endswith("(workflows/leaves.py:2)")
 
 
 def test_workflows_in_containers_and_variants_are_found(install: Install) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.dkist_build_utils.conftest import TASKS, WORKFLOW, Install, faults_of, instrument
 
 
@@ -25,3 +27,27 @@ def test_task_module_that_ends_the_interpreter_is_named(install: Install) -> Non
     source = f"import os, sys\nif 'dkist_build_utils' not in sys.modules: os._exit(7){TASKS}"
     name = install(instrument(tasks=source))
     assert any(f"importing '{name}.tasks' ended the interpreter with exit status 7" in text for text in faults_of(name))
+
+
+def test_environments_that_differ_see_what_each_would_see_alone(install: Install) -> None:
+    """Shared imports part where a module is hidden in one environment only, in the middle of a module too."""
+    chosen = "try:\n    import pytest as found\nexcept ImportError:\n    found = None\n"
+    only = (
+        "from {package}.shared import found\nfrom dkist_task import TaskBase\n"
+        "if found is not None: raise ValueError('pytest is there')\n"
+        "class Assemble(TaskBase):\n    def run(self) -> None: ...\n"
+    )
+    tasks = "import {package}.shared\nassert {package}.shared.found is None\n" + TASKS
+    package = instrument(
+        tasks=tasks.replace("assert", "import sys\nif 'dkist_build_utils' not in sys.modules: assert"),
+        only=only.replace("if found", "import sys\nif 'dkist_build_utils' not in sys.modules and found"),
+        shared=chosen,
+        **{"workflows.main": WORKFLOW.replace("Assemble, Calibrate", "Calibrate") + "\n"},
+    )
+    text = package.modules["workflows.main"].replace(
+        "\nmain = ", f"\nfrom {package.import_name}.only import Assemble\nmain = ", 1
+    )
+    modules = {**package.modules, "workflows.main": text}
+    (fault,) = faults_of(install(replace(package, modules=modules, extras={"quality": ["pytest"]})))
+    assert "task 'Assemble'" in fault
+    assert "raises ValueError: pytest is there" in fault

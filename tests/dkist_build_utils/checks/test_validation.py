@@ -6,7 +6,8 @@ import importlib
 
 import pytest
 
-from dkist_build_utils import validate_workflows
+from dkist_build_utils import FaultsError, validate_workflows
+from dkist_build_utils.checks import airflow_check
 from tests.dkist_build_utils.conftest import WORKFLOW, Install, faults_of, instrument
 
 
@@ -72,3 +73,30 @@ def test_a_real_airflow_loads_the_files(install: Install) -> None:
     validation = validate_workflows(name, airflow=True)
     assert validation.is_loaded_in_airflow
     assert not validation.faults
+
+
+def test_airflow_is_asked_once_for_the_same_files(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that an Airflow loaded are not loaded again by the same one; those with an error are."""
+    asked: list[int] = []
+    answers: list[dict[str, str]] = [{"main.py": "no"}, {}]
+
+    def load_errors(files: dict[str, bytes]) -> dict[str, str]:
+        asked.append(len(files))
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr(airflow_check, "load_errors", load_errors)
+    name = install(instrument())
+    with pytest.raises(FaultsError, match="in Airflow: no"):
+        validate_workflows(name, airflow=True)
+    for _ in range(2):
+        assert validate_workflows(name, airflow=True).is_loaded_in_airflow
+    assert asked == [1, 1]
+
+
+def test_steps_say_how_long_they_took(install: Install, caplog: pytest.LogCaptureFixture) -> None:
+    """What begins is logged at level INFO, and how long it took at level DEBUG, which commands show on a terminal."""
+    caplog.set_level("DEBUG", "dkist_build_utils")
+    validate_workflows(install(instrument()), airflow=False)
+    began, ended, *_ = caplog.records
+    assert (began.levelname, ended.levelname) == ("INFO", "DEBUG")
+    assert ended.getMessage().endswith(f" s: {began.getMessage()}")

@@ -40,6 +40,7 @@ def test_every_command_explains_itself(command: Command) -> None:
     done = command("--help")
     assert done.returncode == 0
     names = (
+        "new",
         "validate",
         "export",
         "archive",
@@ -204,6 +205,16 @@ def test_timeline_of_nothing_is_an_error(command: Command, tmp_path: Path) -> No
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run.html").exists()
+
+
+def test_run_of_a_folder_without_a_manifest(command: Command, tmp_path: Path) -> None:
+    """A folder that is no release is called so, with the release that is in it."""
+    (tmp_path / "out" / "vbi_1.0").mkdir(parents=True)
+    (tmp_path / "out" / "vbi_1.0" / "manifest.json").write_text("{}")
+    done = command("run", tmp_path / "out", "--recipe-run-id", "1")
+    assert done.returncode == 1
+    assert f"error: the folder '{tmp_path}/out' is not a release folder (manifest.json is not in it)" in done.stderr
+    assert f"name a release folder, such as '{tmp_path}/out/vbi_1.0'" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "my-instrument_1.2.0"])

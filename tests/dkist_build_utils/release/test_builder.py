@@ -128,7 +128,7 @@ def test_folder_of_somebody_else_is_not_replaced(install: Install, tmp_path: Pat
 
 def test_python_is_two_numbers(install: Install, tmp_path: Path) -> None:
     """Workers look for an interpreter X.Y: more is refused before it gets into a DAG."""
-    with pytest.raises(BuildError, match=r"written as X\.Y, for example 3\.11, not '3\.11\.7'"):
+    with pytest.raises(BuildError, match=r"must be a version 3\.Y, for example 3\.11 or 3\.13, not '3\.11\.7'"):
         export(f"{install(instrument())}.workflows", tmp_path, version="1.0.0", lock=False, python="3.11.7")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dkist_build_utils import BuildError, archive, find_release
+from dkist_build_utils import BuildError, FaultsError, archive, find_release
+from dkist_build_utils.release import release_from_folder
 from tests.dkist_build_utils.release.conftest import write_archive
 
 
@@ -58,3 +59,21 @@ def test_lock_that_is_no_lock_is_refused(folder: Path, tmp_path: Path, line: byt
     )
     with pytest.raises(BuildError, match=r"requirements\.txt: .*(not a pinned|not pinned|has no SHA-256)"):
         find_release(path)
+
+
+def test_lock_that_the_manifest_does_not_list_is_one_fault(folder: Path) -> None:
+    """Tasks that need the same lock do not repeat that it is not listed."""
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text())
+    for task in manifest["workflows"][0]["tasks"]:
+        task["lock"] = "requirements.txt"
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(FaultsError, match=r"1 fault\n.* lists no lock 'requirements.txt', which is that of 3 tasks$"):
+        release_from_folder(folder)
+
+
+def test_broken_manifest_names_its_folder_and_the_cure(folder: Path) -> None:
+    """Who verifies a folder with a broken manifest reads which one, and what to do."""
+    (folder / "manifest.json").write_text("{}")
+    with pytest.raises(BuildError, match=rf"^{folder}: manifest\.json is not a manifest: .*; take the release from"):
+        release_from_folder(folder)

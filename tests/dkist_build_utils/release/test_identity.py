@@ -43,7 +43,7 @@ def test_only_dev_is_a_development_version() -> None:
 @pytest.mark.parametrize("python", ["3", "3.11.4", "2.7", "3.x", " 3.11", "3.11\n", "--index-url=x"])
 def test_python_that_is_not_a_minor_version_is_refused(python: str) -> None:
     """It becomes an argument of uv, so nothing else may be in it."""
-    with pytest.raises(BuildError, match=r"must be written as X\.Y, for example 3\.11, not"):
+    with pytest.raises(BuildError, match=r"must be a version 3\.Y, for example 3\.11 or 3\.13, not"):
         make_identity(python=python)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from dkist_build_utils import FaultsError, export
+from dkist_build_utils.release import locked_pins
 from harness.packages import Package
 from tests.dkist_build_utils.conftest import ONE_LOCK, Install, contents, instrument
 
@@ -88,3 +90,10 @@ def test_wheel_of_a_local_version_is_not_the_release(install: Install, wheels: P
     with pytest.raises(FaultsError, match=r"it holds .* 1\.0\.0\+patched, not 1\.0\.0"):
         export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0", find_links=[wheels])
     assert not (tmp_path / "out").exists()
+
+
+def test_local_version_can_be_locked() -> None:
+    """A client may be released as ``14.8.0+dkist``, which fits the pin ``== 14.8.0`` of another."""
+    content = f"common==14.8.0+dkist --hash=sha256:{'0' * 64}\n".encode()
+    assert locked_pins(content)["common"].version == "14.8.0+dkist"
+    assert SpecifierSet("==14.8.0").contains("14.8.0+dkist")

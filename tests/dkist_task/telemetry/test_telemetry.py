@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from dkist_task.telemetry.exporters import make_exporters
 from tests.dkist_task.conftest import Collector, Launcher, values
 
 STEPS = """
@@ -280,6 +292,144 @@ class Task(TaskBase):
     assert ended.status == 0, ended.log
     assert "KEPT ['pre_run', 'run', 'post_run', 'Task']" in ended.output
     assert "Overriding" not in ended.log
+
+
+INSTRUMENTED = """
+class Task(TaskBase):
+    def run(self):
+        import library
+        library.work()
+"""
+
+
+@pytest.fixture
+def library(launch: Launcher) -> None:
+    """Provide a library with a published instrumentor, which adds a span, and one whose instrumentor fails."""
+    (launch.folder / "library.py").write_text(
+        "from contextlib import nullcontext as span\n"
+        "def work():\n"
+        "    with span('library'): pass\n"
+        "class Instrumentor:\n"
+        "    is_instrumented_by_opentelemetry = False\n"
+        "    def instrument(self, **arguments):\n"
+        "        from opentelemetry import trace\n"
+        "        global span\n"
+        "        span = trace.get_tracer('library').start_as_current_span\n"
+        "class Broken:\n"
+        "    def __init__(self): raise OSError('no such library')\n"
+    )
+    installed = launch.folder / "library-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: library\nVersion: 1\n")
+    points = "[opentelemetry_instrumentor]\nlibrary = library:Instrumentor\nbroken = library:Broken\n"
+    (installed / "entry_points.txt").write_text(points)
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("asked", ["library", "all", " library , library"])
+def test_one_variable_instruments_libraries(collector: Collector, launch: Launcher, asked: str) -> None:
+    """The spans of a library that was asked for hang under the task's, by the standard entry points."""
+    ended = launch(INSTRUMENTED, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, DKIST_INSTRUMENT=asked)
+    assert ended.status == 0, ended.log
+    assert collector.span("library").parent_span_id == collector.span("run").span_id
+    assert "DKIST_INSTRUMENT" not in ended.log
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(
+    ("asked", "warning"),
+    [
+        ("unheard", "DKIST_INSTRUMENT='unheard': no such instrumentor is installed (installed: "),
+        ("broken", "DKIST_INSTRUMENT: broken is not instrumented: OSError: no such library"),
+    ],
+)
+def test_library_that_cannot_be_instrumented_is_a_warning(
+    collector: Collector, launch: Launcher, asked: str, warning: str
+) -> None:
+    """A wrong name costs nothing but a line in the log."""
+    ended = launch(INSTRUMENTED, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, DKIST_INSTRUMENT=asked)
+    assert ended.status == 0, ended.log
+    assert warning in ended.log
+    assert {span.name for span in collector.spans()} == {"Task", "pre_run", "run", "post_run"}
+
+
+@pytest.mark.usefixtures("library")
+def test_libraries_are_left_alone_otherwise(collector: Collector, launch: Launcher) -> None:
+    """Nothing is instrumented that nobody asked for, that is disabled, or whose spans would go nowhere."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
+    code = INSTRUMENTED + '        print("ASKED", "dkist_task.telemetry.instrumentation" in sys.modules)\n'
+    for variables, is_loaded in (
+        (endpoint, False),
+        ({"DKIST_INSTRUMENT": "library"}, False),
+        ({**endpoint, "DKIST_INSTRUMENT": "all", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "broken, library"}, True),
+    ):
+        ended = launch(code, **variables)
+        assert f"ASKED {is_loaded}" in ended.output, ended.log
+    assert "library" not in {span.name for span in collector.spans()}
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+def test_endpoint_without_a_scheme_over_http(collector: Collector, launch: Launcher, variable: str) -> None:
+    """``host:port`` reaches a collector that speaks HTTP, where the protocol says so, at the path of the signal."""
+    bare = collector.endpoint.removeprefix("http://")
+    ended = launch(STEPS, **{variable: bare}, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
+    assert ended.status == 0, ended.log
+    assert collector.span("Task").name == "Task"
+
+
+def test_endpoint_without_a_scheme_is_for_grpc(launch: Launcher) -> None:
+    """``host:port`` reaches a collector that speaks gRPC without encryption, as dkist-processing-core sends to it."""
+    received: list[ExportTraceServiceRequest] = []
+
+    class Traces(TraceServiceServicer):
+        def Export(self, request: ExportTraceServiceRequest, context: object) -> ExportTraceServiceResponse:  # noqa: ARG002, N802 the interface's
+            received.append(request)
+            return ExportTraceServiceResponse()
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_TraceServiceServicer_to_server(Traces(), server)  # type: ignore[no-untyped-call] # made without types
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        ended = launch(STEPS, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"127.0.0.1:{port}")
+    finally:
+        server.stop(None).wait()
+    assert ended.status == 0, ended.log
+    names = {
+        span.name
+        for request in received
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    }
+    assert {"Task", "pre_run", "run", "post_run"} <= names
+
+
+def test_exporter_of_an_endpoint_without_a_scheme_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the exporter for gRPC the warning says what to write; the port of HTTP means HTTP."""
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [])
+    assert make_exporters("TRACES", {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector.example:4317"}) == []
+    assert "has no scheme, so it is an endpoint for gRPC: write http:// and the port for HTTP (4318)" in caplog.text
+    caplog.clear()
+    assert make_exporters("TRACES", {"OTEL_EXPORTER_OTLP_ENDPOINT": "[::1]:4318"}) == []
+    assert "no exporter 'otlp_proto_http' is installed" in caplog.text
+
+
+def test_attributes_of_a_task_on_its_own_metrics(collector: Collector, launch: Launcher) -> None:
+    """A task can put what names it, and its run, on its own metrics and spans."""
+    code = """
+class Task(TaskBase):
+    def run(self):
+        self.meter.create_counter("dkist.processing.tasks.reads").add(2, attributes=self.telemetry_attributes)
+"""
+    ended = launch(code, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+    assert ended.status == 0, ended.log
+    (point,) = collector.metric("dkist.processing.tasks.reads").sum.data_points
+    root = values(collector.span("Task").attributes)
+    assert values(point.attributes).items() <= root.items()
+    assert values(point.attributes)["dkist.recipe_run.id"] == 7
 
 
 @pytest.mark.parametrize(

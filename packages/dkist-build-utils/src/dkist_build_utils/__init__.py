@@ -32,6 +32,7 @@ from dkist_build_utils.release import (
     find_release,
     verify,
     write_containerfiles,
+    write_notebook,
 )
 
 __all__ = [
@@ -77,4 +78,5 @@ __all__ = [
     "verify",
     "write_containerfiles",
     "write_crate",
+    "write_notebook",
 ]

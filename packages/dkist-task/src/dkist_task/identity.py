@@ -78,6 +78,24 @@ class TaskIdentity(NamedTuple):
         )
 
 
+def dag_id(workflow_name: str, workflow_version: str) -> str:
+    """Return the engine's id of one version of a workflow, which also names its DAG file and its notebook.
+
+    Parameters
+    ----------
+    workflow_name : str
+        The name of the workflow.
+    workflow_version : str
+        Its version.
+
+    Examples
+    --------
+    >>> dag_id("vbi_l0_to_l1", "1.0.0")
+    'vbi_l0_to_l1_1.0.0'
+    """
+    return f"{workflow_name}_{workflow_version}"
+
+
 def try_number_from(text: str) -> int | None:
     """Return the engine's count of attempts, None where `text` is no number: the count only labels telemetry."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

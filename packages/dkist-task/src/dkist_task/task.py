@@ -89,9 +89,10 @@ class TaskBase(ABC):
         self.workflow_version = workflow_version
         self.task_name = _GIVEN_NAMES.get(type(self), type(self).__name__)
         self.try_number = try_number_from(os.environ.get("DKIST_TRY_NUMBER", ""))
-        self.parameters = dict(
+        self._run_parameters = dict(
             parameters_from(os.environ.get("DKIST_PARAMETERS", "")) if parameters is None else parameters
         )
+        self.parameters = self._run_parameters
 
     def __repr__(self) -> str:
         named = ("recipe_run_id", "workflow_name", "workflow_version", "try_number", "parameters")
@@ -151,6 +152,14 @@ class TaskBase(ABC):
         from opentelemetry import metrics
 
         return metrics.get_meter(TRACER_NAME)
+
+    @property
+    def telemetry_attributes(self) -> dict[str, AttributeValue]:
+        """Return the attributes that name this task and its run, as on the root span, for spans and metrics of its own.
+
+        On a metric they make one series for each run of each task. The task's own metrics leave them out.
+        """
+        return dict(identity_of(self).attributes())
 
     def telemetry_span(
         self, name: str, attributes: dict[str, AttributeValue] | None = None
@@ -213,7 +222,7 @@ def identity_of(task: TaskBase) -> TaskIdentity:
         task.workflow_version,
         task.task_name,
         try_number_from(os.environ.get("DKIST_TRY_NUMBER", "")),
-        vars(task).get("parameters", {}),  # a subclass may set the other attributes itself
+        vars(task).get("_run_parameters", {}),  # `parameters` may be what a subclass made of them
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dkist_workflow.__about__ import __version__
+from dkist_workflow.detail import workflow_arguments, workflow_name_from_details
 from dkist_workflow.distribution import distribution_of
 from dkist_workflow.errors import EngineNotInstalledError, WorkflowError
 from dkist_workflow.name import normalized_name
@@ -27,5 +28,7 @@ __all__ = [
     "build_version",
     "distribution_of",
     "normalized_name",
+    "workflow_arguments",
     "workflow_for_each",
+    "workflow_name_from_details",
 ]

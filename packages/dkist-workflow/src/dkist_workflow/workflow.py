@@ -6,6 +6,7 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dkist_task import dag_id
 from dkist_workflow.distribution import distribution_of
 from dkist_workflow.engine import installed_engine
 from dkist_workflow.errors import WorkflowError, errors_name
@@ -110,7 +111,7 @@ class Workflow:
     @property
     def dag_id(self) -> str:
         """Name and version: one id for each version, so that versions live side by side."""
-        return f"{self.workflow_name}_{self.workflow_version}"
+        return dag_id(self.workflow_name, self.workflow_version)
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -1,8 +1,1 @@
-"""The tasks: what is done."""
-
-from __future__ import annotations
-
-from template_instrument.tasks.count import Count
-from template_instrument.tasks.report import Report
-
-__all__ = ["Count", "Report"]
+"""The tasks: what is done. Nothing is imported here, so that importing one task imports no other."""

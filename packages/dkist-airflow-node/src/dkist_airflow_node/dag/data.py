@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
 from dkist_airflow_node.errors import AirflowNodeError
+from dkist_workflow import WorkflowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,7 +49,11 @@ class DagData:
 
 
 def dag_data(
-    workflow: Workflow, *, locks: Mapping[tuple[str, ...], Lock] | None = None, python: str | None = None
+    workflow: Workflow,
+    *,
+    locks: Mapping[tuple[str, ...], Lock] | None = None,
+    python: str | None = None,
+    is_to_run: bool = True,
 ) -> DagData:
     """Return a workflow as plain values.
 
@@ -61,13 +66,17 @@ def dag_data(
         environment of a task is made from the name and version of the distribution alone, unhashed.
     python : str, optional
         The Python of the workers, ``X.Y``; the running one if not given.
+    is_to_run : bool, optional
+        Whether the tasks must be able to run. If not, a workflow without locks needs no distribution: where none is
+        known, the tasks get no environment, which the runner refuses.
 
     Raises
     ------
     WorkflowError
-        There are no locks, and no single distribution is known to hold the workflow.
+        There are no locks, the tasks must run, and no single distribution is known to hold the workflow.
     AirflowNodeError
-        There are no locks, and the workflow's version cannot be one of a distribution; or a lock is missing.
+        There are no locks, the tasks must run, and the workflow's version cannot be one of a distribution; or a lock
+        is missing.
     """
     header: dict[str, Any] = {
         "dag_id": workflow.dag_id,
@@ -82,12 +91,12 @@ def dag_data(
     }
     if workflow.parameters:
         header["parameters"] = tuple(_parameter_row(parameter) for parameter in workflow.parameters)
-    requirement = _pinned_distribution(workflow) if locks is None else ("", "")
+    requirement = _requirement(workflow, is_to_run=is_to_run) if locks is None else None
     tasks = []
     for node in workflow.nodes:
         settings = node.settings
         if locks is None:
-            environment = {"DKIST_REQUIREMENT": _with_extras(requirement, node)}
+            environment = {} if requirement is None else {"DKIST_REQUIREMENT": _with_extras(requirement, node)}
         else:
             environment = _lock_environment(workflow, node, locks)
         tasks.append(
@@ -154,6 +163,16 @@ def _lock_environment(workflow: Workflow, node: Node, locks: Mapping[tuple[str, 
         ) from None
     # Rendered on the worker, whose folder it is: __file__ would put the path of another host into the database.
     return {"DKIST_LOCK": "{{ dag.folder }}/" + lock.file_name, "DKIST_LOCK_SHA256": lock.sha256}
+
+
+def _requirement(workflow: Workflow, *, is_to_run: bool) -> tuple[str, str] | None:
+    """Return what the environments hold; None where nothing is to run and no distribution is known."""
+    try:
+        return _pinned_distribution(workflow)
+    except (AirflowNodeError, WorkflowError, PackageNotFoundError):
+        if is_to_run:
+            raise
+        return None
 
 
 def _pinned_distribution(workflow: Workflow) -> tuple[str, str]:

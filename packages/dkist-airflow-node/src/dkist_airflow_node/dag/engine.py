@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 def load(workflow: Workflow) -> DAG:
     """Return the workflow as an Airflow DAG, equal to the one in its exported file.
 
+    A package that is not installed, or has a version that cannot be released, has no file. Its DAG has the same tasks,
+    edges and queues as if it were; the tasks cannot run.
+
     Raises
     ------
     AirflowNotInstalledError
         Airflow cannot be imported.
-    AirflowNodeError, WorkflowError
-        As `dkist_airflow_node.dag.data.dag_data`.
     """
     try:
         from dkist_airflow_node.dag.body import make_dag  # everything else works without Airflow
     except ModuleNotFoundError as error:
         raise AirflowNotInstalledError from error
-    data = dag_data(workflow)
+    data = dag_data(workflow, is_to_run=False)
     return make_dag(data.workflow, data.tasks, runner_modules())
 
 

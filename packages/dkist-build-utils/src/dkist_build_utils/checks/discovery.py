@@ -164,10 +164,16 @@ def _why_not_imported(name: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name is not None and f"{name}.".startswith(f"{error.name}."):
         return f"there is no module {error.name!r} in this environment; install the distribution that holds it"
     cause = str(error) if isinstance(error, WorkflowError) else f"{type(error).__name__}: {error}"
-    # The last frame outside the import system is the line of the user's code to look at.
+    remedy = "; fix the import, or install what it needs here as well" if isinstance(error, ModuleNotFoundError) else ""
+    return f"the module does not import: {cause}{_place_of(name, error)}{remedy}"
+
+
+def _place_of(name: str, error: BaseException) -> str:
+    """Return the line that raised an error: the last one of the package itself, if there is one."""
+    folder = f"/{name.partition('.')[0]}/"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     frames = [frame for frame in frames if frame.filename != __file__]
-    own = [frame for frame in frames if name.rpartition(".")[2] in frame.filename] or frames
-    at = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
-    remedy = "; fix the import, or install what it needs here as well" if isinstance(error, ModuleNotFoundError) else ""
-    return f"the module does not import: {cause}{at}{remedy}"
+    own = [frame for frame in frames if folder in frame.filename] or frames
+    if isinstance(error, SyntaxError) and error.filename is not None and folder in error.filename:
+        return f" ({error.filename.rpartition(folder)[2]}:{error.lineno})"
+    return f" ({own[-1].filename.rpartition(folder)[2]}:{own[-1].lineno})" if own else ""

@@ -57,6 +57,30 @@ def modules_absent_from(distribution_name: str, extras: Iterable[str]) -> dict[s
     }
 
 
+def extras_with(distribution_name: str, module: str) -> tuple[str, ...]:
+    """Return the extras of a distribution, each of which brings what holds a top-level module."""
+    holders = _holders_of_modules().get(module, frozenset())
+    return tuple(
+        extra
+        for extra in sorted(extras_of(distribution_name))
+        if not holders.isdisjoint(_required(distribution_name, frozenset({extra})))
+    )
+
+
+def are_requirements_installed(distribution_name: str, extras: Iterable[str]) -> bool:
+    """Return whether all that an environment will hold is installed here too, so that its modules are known."""
+    return all(map(_is_installed, _required(distribution_name, frozenset(extras)) | {"dkist-task"}))
+
+
+@cache
+def _is_installed(distribution_name: str) -> bool:
+    try:
+        distribution(distribution_name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 @cache
 def _holders_of_modules() -> Mapping[str, frozenset[str]]:
     """Return the distributions that hold each top-level module installed here."""

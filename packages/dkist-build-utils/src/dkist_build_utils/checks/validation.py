@@ -12,17 +12,27 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 
 from dkist_airflow_node import AirflowNodeError, Lock, render_dag_file
+from dkist_build_utils.checks.airflow_check import airflow_errors
 from dkist_build_utils.checks.discovery import Discovery, FoundWorkflow, discover_workflows
-from dkist_build_utils.checks.import_check import import_faults
-from dkist_build_utils.checks.requirement import extras_of, modules_absent_from
+from dkist_build_utils.checks.function_import import missing_imports
+from dkist_build_utils.checks.import_check import ImportEnvironment, imitated_import_faults
+from dkist_build_utils.checks.requirement import (
+    are_requirements_installed,
+    extras_of,
+    extras_with,
+    modules_absent_from,
+)
 from dkist_build_utils.checks.setting_name import setting_name_problems
+from dkist_build_utils.checks.step import timed_step
 from dkist_build_utils.errors import Fault, FaultsError, counted
-from dkist_build_utils.programs import is_airflow_installed, load_errors
+from dkist_build_utils.programs import is_airflow_installed
 from dkist_workflow import DEVELOPMENT_VERSION, Node, Workflow, WorkflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import ModuleType
+
+    from dkist_task import TaskBase
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,26 +82,43 @@ def validate_workflows(workflow_package: ModuleType | str, *, airflow: bool | No
 
 def validation_of(workflow_package: ModuleType | str, *, airflow: bool | None = None) -> Validation:
     """Return what `validate_workflows` finds, faults included."""
-    discovery = discover_workflows(workflow_package)
+    discovery = _discovered(workflow_package)
     faults, files = _checked(discovery)
     asks_airflow = is_airflow_installed() if airflow is None else airflow
     if asks_airflow and files:
-        _LOGGER.info("loading %s in Airflow", counted(len(files), "file"))
-        errors = load_errors(files)
+        with timed_step(_LOGGER, f"loading {counted(len(files), 'file')} in Airflow"):
+            errors = airflow_errors(files)
         faults += [Fault(name.removesuffix(".py"), None, f"in Airflow: {text}") for name, text in errors.items()]
     return Validation(discovery.package, discovery.workflows, tuple(faults), asks_airflow and bool(files))
 
 
 def checked_workflows(workflow_package: ModuleType | str) -> tuple[Workflow, ...]:
-    """Return the workflows of a package, checked without Airflow; FaultsError if it has a fault."""
-    discovery = discover_workflows(workflow_package)
-    faults, _ = _checked(discovery)
+    """Return the workflows of a package, checked without Airflow; FaultsError if it has a fault.
+
+    The tasks are not imported as their environments would: an export does that in the environments themselves, or by
+    `check_imports`.
+    """
+    discovery = _discovered(workflow_package)
+    faults, _ = _checked(discovery, imports_tasks=False)
     if faults:
         raise FaultsError(f"package {discovery.package!r}", faults)
     return tuple(each.workflow for each in discovery.workflows)
 
 
-def _checked(discovery: Discovery) -> tuple[list[Fault], dict[str, bytes]]:
+def check_imports(workflows: Sequence[Workflow]) -> None:
+    """Import every task with only what its environment will hold; FaultsError if one cannot be imported."""
+    distribution = workflows[0].distribution
+    faults = list(_shared_faults(_import_problems(distribution, workflows)))
+    if faults:
+        raise FaultsError(f"the tasks of {distribution!r}", faults)
+
+
+def _discovered(workflow_package: ModuleType | str) -> Discovery:
+    with timed_step(_LOGGER, f"importing the workflows of {getattr(workflow_package, '__name__', workflow_package)}"):
+        return discover_workflows(workflow_package)
+
+
+def _checked(discovery: Discovery, *, imports_tasks: bool = True) -> tuple[list[Fault], dict[str, bytes]]:
     """Return the faults, and the DAG files of the workflows without faults."""
     faults = list(discovery.faults)
     files: dict[str, bytes] = {}
@@ -108,7 +135,7 @@ def _checked(discovery: Discovery) -> tuple[list[Fault], dict[str, bytes]]:
     faults += _release_faults(discovery.package, held)
     faults += [fault for name, content in files.items() for fault in _compile_faults(name, content)]
     for distribution, workflows in held.items():
-        faults += _task_faults(distribution, workflows)
+        faults += _task_faults(distribution, workflows, imports_tasks=imports_tasks)
     return faults, files
 
 
@@ -176,10 +203,18 @@ def _compile_faults(name: str, content: bytes) -> Iterator[Fault]:
         yield Fault(name.removesuffix(".py"), None, f"the exported file does not compile: {error}")
 
 
-def _task_faults(distribution: str, workflows: Iterable[Workflow]) -> Iterator[Fault]:
-    """Yield the faults that tasks would have in their environments; a problem that tasks share is one fault."""
+def _task_faults(distribution: str, workflows: Sequence[Workflow], *, imports_tasks: bool) -> Iterator[Fault]:
+    """Yield the faults that tasks would have in their environments."""
+    problems = [*_setting_problems(workflows), *_function_problems(distribution, workflows)]
+    if imports_tasks:
+        problems += _import_problems(distribution, workflows)
+    yield from _shared_faults(problems)
+
+
+def _shared_faults(problems: Iterable[tuple[str, Workflow, Node]]) -> Iterator[Fault]:
+    """Yield a fault for each problem; a problem that tasks share is one fault."""
     users: dict[str, list[tuple[Workflow, Node]]] = defaultdict(list)
-    for problem, workflow, node in (*_setting_problems(workflows), *_import_problems(distribution, workflows)):
+    for problem, workflow, node in problems:
         users[problem].append((workflow, node))
     for problem, ((workflow, node), *others) in users.items():
         also = ", ".join(sorted({other.name for _, other in others} - {node.name}))
@@ -194,21 +229,52 @@ def _setting_problems(workflows: Iterable[Workflow]) -> Iterator[tuple[str, Work
                 yield problem, workflow, node
 
 
+def _function_problems(distribution: str, workflows: Iterable[Workflow]) -> Iterator[tuple[str, Workflow, Node]]:
+    """Yield each import inside a function that will fail in the environment of a task."""
+    users: dict[tuple[type[TaskBase], tuple[str, ...]], tuple[Workflow, Node]] = {}
+    for workflow in workflows:
+        for node in workflow.nodes:
+            users.setdefault((node.task, node.pip_extras), (workflow, node))
+    for (task, extras), (workflow, node) in users.items():
+        absent = modules_absent_from(distribution, extras)
+        for each in missing_imports(task, absent, is_all_known=are_requirements_installed(distribution, extras)):
+            top = each.module.partition(".")[0]
+            held = f" (of {absent[top]})" if top in absent else ""
+            yield (
+                f"{each.place} imports {each.module!r}{held} for {each.function!r}, which its environment will not "
+                f"have; {_cure(distribution, top, extras)}",
+                workflow,
+                node,
+            )
+
+
+def _cure(distribution: str, module: str, extras: tuple[str, ...]) -> str:
+    """Return what to do so that an environment has a module."""
+    fitting = extras_with(distribution, module)
+    if not fitting:
+        return f"add what holds {module!r} to the dependencies of {distribution!r}, or to an extra for pip_extras"
+    return " or ".join(f"add pip_extras={[*extras, extra]!r}" for extra in fitting)
+
+
 def _import_problems(distribution: str, workflows: Iterable[Workflow]) -> Iterator[tuple[str, Workflow, Node]]:
     """Yield the tasks that cannot be imported by name with only what their environments will hold."""
     users: dict[tuple[str, ...], dict[str, list[tuple[Workflow, Node]]]] = defaultdict(lambda: defaultdict(list))
     for workflow in workflows:
         for node in workflow.nodes:
             users[node.pip_extras][node.entry_point].append((workflow, node))
-    for extras, tasks in users.items():
-        environment = f"extras {', '.join(extras)}" if extras else "no extras"
-        _LOGGER.info("importing %s as an environment with %s would", counted(len(tasks), "task"), environment)
-        problems = import_faults(
+    # The set without extras first: it has the most tasks, and names a fault that the others share.
+    wanted = sorted(users)
+    text = f"importing {counted(sum(map(len, users.values())), 'task')} as {counted(len(wanted), 'environment')} would"
+    with timed_step(_LOGGER, text):
+        found = imitated_import_faults(
             sys.executable,
-            tasks,
+            [
+                ImportEnvironment(tuple(sorted(users[extras])), modules_absent_from(distribution, extras))
+                for extras in wanted
+            ],
             distribution=distribution,
             path=[str(Path(entry).absolute()) for entry in sys.path],
-            absent=modules_absent_from(distribution, extras),
         )
+    for extras, problems in zip(wanted, found, strict=True):
         for entry_point, problem in problems.items():
-            yield problem, *tasks[entry_point][0]
+            yield problem, *users[extras][entry_point][0]

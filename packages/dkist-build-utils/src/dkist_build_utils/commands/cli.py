@@ -16,6 +16,8 @@ from dkist_build_utils.__about__ import __version__
 from dkist_build_utils.checks import Validation, validation_of
 from dkist_build_utils.commands.deployment import deploy_command, diff_command, list_command, undeploy_command
 from dkist_build_utils.commands.epilogues import add_epilogues
+from dkist_build_utils.commands.migration import migrate_command
+from dkist_build_utils.commands.new import new_command
 from dkist_build_utils.commands.record import record_command
 from dkist_build_utils.commands.run import run_command
 from dkist_build_utils.commands.trust import audit_command, verify_command
@@ -47,11 +49,13 @@ class _Progress(logging.Handler):
 def cli(context: click.Context, *, debug: bool) -> None:
     """Turn a package of workflows into a deployed version.
 
-    A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder is.
+    'new' begins a package. A build pipeline runs validate, export and archive; deploy runs where Airflow's dags folder
+    is.
     """
     logger = logging.getLogger("dkist_build_utils")
     logger.handlers = [_Progress()]
-    logger.setLevel(logging.INFO)
+    logger.propagate = False  # a package that takes over the root logger would print each line once more
+    logger.setLevel(logging.DEBUG if sys.stderr.isatty() else logging.INFO)  # DEBUG: how long each step took
     context.with_resource(_errors_in_short(debug=debug))
 
 
@@ -262,6 +266,7 @@ def _say(text: str, output: Path | None) -> None:
 
 
 for command in (
+    new_command,
     run_command,
     record_command,
     deploy_command,
@@ -270,6 +275,7 @@ for command in (
     diff_command,
     verify_command,
     audit_command,
+    migrate_command,
 ):
     cli.add_command(command)
 add_epilogues(cli)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _README = "packages/dkist-build-utils/README.md"
 _PAGES = {
+    "new": ("docs/how-to/release-pipeline.md", "docs/how-to/test-an-instrument-package.md"),
     "validate": ("docs/how-to/release-pipeline.md",),
     "run": ("docs/how-to/run-locally.md",),
     "record": ("docs/how-to/record-a-run.md",),
@@ -23,6 +24,7 @@ _PAGES = {
     "verify": ("docs/how-to/trust-a-release.md",),
     "audit": ("docs/how-to/trust-a-release.md",),
     "image": ("docs/how-to/notebooks-and-images.md",),
+    "migrate": ("docs/how-to/migrate-from-dkist-processing-core.md",),
     "timeline": ("docs/how-to/telemetry.md",),
 }
 """Where to read on, by command; the README for any other."""
@@ -39,6 +41,7 @@ _SIGNERS = {
     "DKIST_REVOKED_KEYS": "a file of keys that count no longer",
 }
 _SETTINGS = {
+    "new": {"UV_FIND_LINKS": "folders with wheels that are on no index yet"},
     "validate": _VERSION,
     "run": _VERSION | {"DKIST_ENVIRONMENT_STORE": "the environments of --locked; all else passes to the tasks"},
     "export": _VERSION

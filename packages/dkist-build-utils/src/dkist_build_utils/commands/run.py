@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,13 @@ def _workflow_of(source: str, parameters: dict[str, str], *, is_locked: bool) ->
     release = next((path for path in (Path(source), Path(source.rpartition(":")[0])) if is_release(path)), None)
     place, _, name = ("", "", source[len(str(release)) + 1 :]) if release else source.partition(":")
     if release is None:
-        if not all(part.isidentifier() for part in place.split(".")):
+        is_name = all(part.isidentifier() for part in place.split("."))
+        if Path(place).is_dir() and not (is_name and find_spec(place.partition(".")[0])):
+            raise BuildError(
+                f"the folder '{place}' is not a release folder ({MANIFEST_NAME} is not in it), and no package has that "
+                f"name; name a release folder, such as {_release_below(Path(place))}, or a package"
+            )
+        if not is_name:
             raise BuildError(
                 f"{place!r} is neither the dotted name of a package nor a release folder ({MANIFEST_NAME} is not in "
                 "it); make one with 'dkist-build export'"
@@ -106,6 +113,12 @@ def _workflow_of(source: str, parameters: dict[str, str], *, is_locked: bool) ->
                 "release folder in place of the package"
             )
     return workflow_of_release(release, name or None, parameters)
+
+
+def _release_below(folder: Path) -> str:
+    """Return the first release folder directly in a folder, or how one is named."""
+    found = sorted(path for path in folder.iterdir() if is_release(path))
+    return f"'{found[0]}'" if found else f"'{folder}/<distribution>_<version>'"
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:

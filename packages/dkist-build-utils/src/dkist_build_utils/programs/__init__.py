@@ -16,7 +16,8 @@ from dkist_build_utils.programs.ssh_keygen import own_words, run_ssh_keygen
 from dkist_build_utils.programs.uv import (
     clean_environment,
     find_links_options,
-    has_interpreter,
+    installed_pythons,
+    interpreter_path,
     locked_environment,
     run_uv,
 )
@@ -28,7 +29,8 @@ __all__ = [
     "clean_environment",
     "download_wheels",
     "find_links_options",
-    "has_interpreter",
+    "installed_pythons",
+    "interpreter_path",
     "is_airflow_installed",
     "load_errors",
     "locked_environment",

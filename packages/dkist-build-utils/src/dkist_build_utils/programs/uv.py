@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -79,25 +80,84 @@ def find_links_options(folders: Sequence[Path]) -> Iterator[str]:
 
 
 @contextmanager
-def locked_environment(lock: bytes, python: str, find_links: Sequence[Path]) -> Iterator[Path]:
-    """Make an environment from a lock alone, yield its interpreter, and remove it afterwards."""
+def locked_environment(
+    lock: bytes, python: str, find_links: Sequence[Path], *, like: Path | None = None
+) -> Iterator[Path]:
+    """Make an environment from a lock alone, yield its interpreter, and remove it afterwards.
+
+    Parameters
+    ----------
+    lock : bytes
+        The lock.
+    python : str
+        The version of its Python, ``X.Y``.
+    find_links : sequence of Path
+        Folders with wheels that are not published yet.
+    like : Path, optional
+        The interpreter of another such environment with the same Python. What both hold is taken from there with its
+        bytecode, which is most of the work.
+
+    Yields
+    ------
+    Path
+        Its interpreter.
+    """
     with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
         interpreter = Path(folder, "environment", "bin", "python")
         requirements = Path(folder, "requirements.txt")
         requirements.write_bytes(lock)
-        run_uv("venv", "--no-python-downloads", "--python", _interpreter(python), interpreter.parents[1])
+        if like is None:
+            run_uv("venv", "--no-python-downloads", "--python", _interpreter(python), interpreter.parents[1])
+        else:
+            shutil.copytree(like.parents[1], interpreter.parents[1], symlinks=True, copy_function=_linked)
         options = ["--require-hashes", "--only-binary", ":all:", "--python", str(interpreter)]
         run_uv("pip", "sync", *options, *find_links_options(find_links), requirements)
+        if like is not None:
+            _remove_hollow_folders(interpreter.parents[1] / "lib")
         yield interpreter
 
 
-def has_interpreter(python: str) -> bool:
-    """Return whether uv finds an interpreter of this version on this machine."""
+def _linked(source: str, target: str) -> str:
+    """Link a file, or copy it where that is not possible; installers and Python replace files, never change them."""
     try:
-        run_uv("python", "find", "--no-python-downloads", _interpreter(python))
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _remove_hollow_folders(folder: Path) -> bool:
+    """Remove folders that hold bytecode at most, and return whether this one was: each could be imported as a package.
+
+    That is what may be left of a distribution that another environment had.
+    """
+    is_hollow = True
+    for entry in list(os.scandir(folder)):
+        if entry.is_dir(follow_symlinks=False):
+            is_hollow &= _remove_hollow_folders(Path(entry.path))
+        else:
+            is_hollow &= entry.name.endswith(".pyc") and folder.name == "__pycache__"
+    if is_hollow and folder.name != "__pycache__":
+        shutil.rmtree(folder)
+    return is_hollow
+
+
+def interpreter_path(python: str) -> str | None:
+    """Return the interpreter of this version that uv finds on this machine; None if there is none."""
+    try:
+        return run_uv("python", "find", "--no-python-downloads", _interpreter(python)).strip()
     except UvError:
-        return False
-    return True
+        return None
+
+
+def installed_pythons() -> tuple[str, ...]:
+    """Return the versions ``X.Y`` of the Pythons that uv finds on this machine, in their order."""
+    try:
+        rows = json.loads(run_uv("python", "list", "--only-installed", "--output-format", "json"))
+    except (UvError, ValueError):
+        return ()
+    found = {(each["version_parts"]["major"], each["version_parts"]["minor"]) for each in rows}
+    return tuple(f"{major}.{minor}" for major, minor in sorted(found))
 
 
 def _interpreter(python: str) -> str:

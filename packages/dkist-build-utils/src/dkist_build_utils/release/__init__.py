@@ -10,6 +10,7 @@ from dkist_build_utils.release.folder import flush, flush_folder, replace_file, 
 from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity, is_plain_name
 from dkist_build_utils.release.lock import Pin, locked_pins, resolved_lock
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
+from dkist_build_utils.release.notebook import write_notebook
 from dkist_build_utils.release.provenance import this_platform
 from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers
 from dkist_build_utils.release.tarball import archive, archived_wheels, release_from_archive
@@ -53,4 +54,5 @@ __all__ = [
     "verify",
     "wheels_of_lock",
     "write_containerfiles",
+    "write_notebook",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dkist_airflow_node import Lock, render_dag_file
-from dkist_build_utils.checks import checked_workflows
+from dkist_build_utils.checks import check_imports, checked_workflows
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.programs import check_pip
 from dkist_build_utils.release.environment import Environments, proven_environments
@@ -122,7 +122,6 @@ def export(
         if not folder.is_dir():
             raise BuildError(f"--find-links {folder}: there is no such folder")
     made_at = stated_time()
-    _LOGGER.info("checking the workflows of %s", getattr(workflow_package, "__name__", workflow_package))
     with build_version(version):
         workflows = checked_workflows(workflow_package)
     _check_version(workflows, version)
@@ -144,6 +143,8 @@ def export(
             release.distribution,
             release.version,
         )
+    if not environments.is_proven:
+        check_imports(workflows)
     made = [Path(export_path), target, target.with_name(f"{target.name}.tar.gz"), *folders]
     provenance = Provenance(
         source=source_of(getattr(workflow_package, "__name__", str(workflow_package)), release.distribution, made),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dkist_build_utils.errors import BuildError, Fault, FaultsError
+from dkist_build_utils.errors import BuildError, Fault, FaultsError, NewerManifestError, counted
 from dkist_build_utils.release.folder import read_folder
 from dkist_build_utils.release.identity import is_plain_name
 from dkist_build_utils.release.lock import digest, locked_pins
@@ -79,8 +80,15 @@ def verified_release(subject: str, files: Mapping[str, bytes], wheels: Mapping[s
         They differ from their manifest.
     """
     if MANIFEST_NAME not in files:
-        raise BuildError(f"{subject} is not a release: {MANIFEST_NAME} is missing")
-    manifest = Manifest.from_json(files[MANIFEST_NAME])
+        raise BuildError(
+            f"{subject} is not a release: {MANIFEST_NAME} is missing; name the folder that 'dkist-build export' printed"
+        )
+    try:
+        manifest = Manifest.from_json(files[MANIFEST_NAME])
+    except NewerManifestError:
+        raise
+    except BuildError as error:
+        raise BuildError(f"{subject}: {error}; take the release from where it was made, or export it again") from error
     faults = [
         Fault(name if is_plain_name(name) else f"{name!r:.200}", None, problem)
         for name, problem in _faults(manifest, files, wheels)
@@ -171,7 +179,9 @@ def _pool_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tup
 
 def _sbom_faults(manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     """Yield a fault if there is a bill of materials that does not list what the locks hold."""
-    if SBOM_NAME in files and not is_sbom_of(files[SBOM_NAME], (files.get(name, b"") for name in manifest.locks)):
+    if not manifest.locks.keys() <= files.keys():
+        return  # the missing lock is the fault
+    if SBOM_NAME in files and not is_sbom_of(files[SBOM_NAME], (files[name] for name in manifest.locks)):
         yield SBOM_NAME, "it does not list what the locks hold"
 
 
@@ -180,6 +190,7 @@ def _workflow_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
     # A release without locks has no bill of materials.
     expected = {POOLS_NAME, *manifest.locks, *manifest.files.keys() & {SBOM_NAME}}
     version = manifest.release.version
+    unlisted: Counter[str] = Counter()
     for workflow in manifest.workflows:
         dag_id, name = workflow.dag_id, workflow.file
         if name != f"{dag_id}.py" or not dag_id.endswith(f"_{version}") or name in expected:
@@ -190,11 +201,15 @@ def _workflow_faults(manifest: Manifest) -> Iterator[tuple[str, str]]:
         expected.add(name)
         known: set[str] = set()
         for task in workflow.tasks:
-            if task.lock is not None and manifest.locks.get(task.lock) != task.pip_extras:
+            if task.lock is not None and task.lock not in manifest.locks:
+                unlisted[task.lock] += 1
+            elif task.lock is not None and manifest.locks[task.lock] != task.pip_extras:
                 yield name, f"task {task.name!r:.200}: {task.lock!r:.200} is not the lock for its extras"
             if not known.issuperset(task.upstreams) or task.name in known:
                 yield name, f"task {task.name!r:.200} is listed twice or before one of its upstreams"
             known.add(task.name)
+    for lock, count in sorted(unlisted.items()):
+        yield MANIFEST_NAME, f"it lists no lock {lock!r:.200}, which is that of {counted(count, 'task')}"
     for name in sorted(expected ^ manifest.files.keys()):
         listed = "no workflow or lock in the manifest is in it" if name in manifest.files else "it is not listed"
         yield name, listed

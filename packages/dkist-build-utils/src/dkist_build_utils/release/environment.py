@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from dkist_build_utils.checks import timed_step
 from dkist_build_utils.errors import Fault, FaultsError, MissingWheelError, UvError, counted
 from dkist_build_utils.release.identity import LockRequest
 from dkist_build_utils.release.lock import locked_pins, resolved_lock, stale_reason
 from dkist_build_utils.release.origin import FIND_LINKS, Origin, grouped, ungrouped
-from dkist_build_utils.release.proof import proof_of
+from dkist_build_utils.release.proof import Prover
 from dkist_build_utils.release.provenance import this_platform
 from dkist_build_utils.release.sbom import SBOM_NAME, Licences, is_sbom_of, rendered_sbom
 
@@ -38,6 +41,8 @@ class Environments:
     """What comes from each place."""
     locked_on: str | None = None
     """The platform of the machine that made the locks, if they are for that."""
+    is_proven: bool = False
+    """Whether every task was imported in its environment."""
 
 
 def proven_environments(
@@ -67,44 +72,116 @@ def proven_environments(
     FaultsError
         All that cannot be made or does not fit.
     """
-    locks: dict[LockRequest, bytes] = {}
-    origins = set(ungrouped(known.origins))
-    licences: Licences | None = {}
-    faults: list[Fault] = []
-    for extras, users in sorted(_tasks(workflows).items()):
-        request = LockRequest(release, extras)
-        content = kept.get(request.file_name)
-        is_kept = content is not None
-        try:
-            if content is None:
-                _LOGGER.info("resolving %s for Python %s", request.file_name, release.python)
-                content, found = resolved_lock(request, find_links)
-                origins.update(found)
-            reason = stale_reason(content, request, find_links)
-            if reason is None:
-                proof = proof_of(request, content, users, find_links, is_kept=is_kept)
-                faults += proof.faults
-                licences = None if licences is None or proof.licences is None else licences | proof.licences
-                locks[request] = content
-            else:
-                hint = "; resolve again with --upgrade-locks" if is_kept else ""
-                faults.append(Fault(request.file_name, None, f"it is not a lock for this release: {reason}{hint}"))
-        except MissingWheelError as error:
-            faults.append(Fault(release.folder_name, None, str(error)))
-            break  # no other set of extras can be resolved either
-        except UvError as error:
-            hint = "\nif the wheels have changed, resolve again with --upgrade-locks" if is_kept else ""
-            names = ", ".join(sorted({dag_id for dag_id, _ in users.values()}))
-            faults.append(Fault(names, None, f"{request.name} {release.version}: {error}{hint}"))
+    with Prover(release, find_links) as prover:
+        sets = _made_sets(release, workflows, find_links, kept, prover)
+    faults = [fault for each in sets for fault in each.faults]
     if faults:
         raise FaultsError(f"the environments of {release.distribution!r}", faults)
+    locks = {each.request: each.lock for each in sets}
+    origins = {*ungrouped(known.origins), *(origin for each in sets for origin in each.origins)}
+    licences: Licences | None = {}
+    for each in sets:
+        licences = None if licences is None or each.licences is None else licences | each.licences
     are_kept = any(request.file_name in kept for request in locks)
     return Environments(
         locks,
         _sbom(release, locks, licences, kept.get(SBOM_NAME)),
         _held(origins, locks.values()),
         _locked_on(release, known.locked_on if are_kept else this_platform()),
+        is_proven=licences is not None,
     )
+
+
+@dataclass(frozen=True)
+class _Set:
+    """What came of one set of extras."""
+
+    request: LockRequest
+    """What its lock must hold."""
+    lock: bytes = b""
+    """The lock; empty if there is a fault."""
+    origins: tuple[Origin, ...] = ()
+    """From where its distributions come, if it was made now."""
+    licences: Licences | None = None
+    """The licences of what it holds; None if it was not proven."""
+    faults: tuple[Fault, ...] = ()
+    """Why it cannot be made, or does not fit."""
+    is_last: bool = False
+    """Whether no other set can be made either."""
+
+
+def _made_sets(
+    release: ReleaseIdentity,
+    workflows: Sequence[Workflow],
+    find_links: Sequence[Path],
+    kept: Mapping[str, bytes],
+    prover: Prover,
+) -> list[_Set]:
+    """Return the lock of each set of extras, proven.
+
+    The first lock is made alone; the others prefer its versions, so that the environments of a release are alike, and
+    the resolver has little to search. While it is proven, the others are resolved; they are proven side by side. None
+    of that depends on which proof comes to its end first.
+    """
+    tasks = _tasks(workflows)
+    first, *others = (LockRequest(release, extras) for extras in sorted(tasks))
+
+    def located(request: LockRequest, preferred: bytes) -> _Set:
+        users = tasks[request.extras]
+        return _located(request, {dag_id for dag_id, _ in users.values()}, find_links, kept, preferred)
+
+    def proven(each: _Set, *, is_first: bool = False) -> _Set:
+        if each.faults:
+            return each
+        is_kept = each.request.file_name in kept
+        try:
+            proof = prover.proof_of(
+                each.request, each.lock, tasks[each.request.extras], is_kept=is_kept, is_first=is_first
+            )
+        except UvError as error:
+            names = {dag_id for dag_id, _ in tasks[each.request.extras].values()}
+            return replace(each, faults=(_uv_fault(each.request, names, error, is_kept=is_kept),))
+        return replace(each, faults=proof.faults, licences=proof.licences)
+
+    base = located(first, b"")
+    if base.is_last:
+        return [base]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        proving = pool.submit(proven, base, is_first=bool(others))
+        found = list(pool.map(lambda request: located(request, base.lock), others))
+        return [proving.result(), *pool.map(proven, found)]
+
+
+def _located(
+    request: LockRequest,
+    users: Collection[str],
+    find_links: Sequence[Path],
+    kept: Mapping[str, bytes],
+    preferred: bytes,
+) -> _Set:
+    """Return the lock that is there, or a new one."""
+    content = kept.get(request.file_name)
+    is_kept = content is not None
+    origins: tuple[Origin, ...] = ()
+    try:
+        if content is None:
+            with timed_step(_LOGGER, f"resolving {request.file_name} for Python {request.release.python}"):
+                content, origins = resolved_lock(request, find_links, preferred=preferred)
+        reason = stale_reason(content, request, find_links)
+    except MissingWheelError as error:
+        return _Set(request, faults=(Fault(request.release.folder_name, None, str(error)),), is_last=True)
+    except UvError as error:
+        return _Set(request, faults=(_uv_fault(request, users, error, is_kept=is_kept),))
+    if reason is not None:
+        hint = "; resolve again with --upgrade-locks" if is_kept else ""
+        problem = f"it is not a lock for this release: {reason}{hint}"
+        return _Set(request, faults=(Fault(request.file_name, None, problem),))
+    return _Set(request, content, origins)
+
+
+def _uv_fault(request: LockRequest, users: Collection[str], error: UvError, *, is_kept: bool) -> Fault:
+    hint = "\nif the wheels have changed, resolve again with --upgrade-locks" if is_kept else ""
+    return Fault(", ".join(sorted(users)), None, f"{request.name} {request.release.version}: {error}{hint}")
 
 
 def _tasks(workflows: Sequence[Workflow]) -> dict[tuple[str, ...], dict[str, tuple[str, str]]]:

@@ -39,7 +39,7 @@ class ReleaseIdentity:
     def __post_init__(self) -> None:
         if not _PYTHON.fullmatch(self.python):
             raise BuildError(
-                f"the Python of the workers must be written as X.Y, for example 3.11, not {self.python!r:.80}"
+                f"the Python of the workers must be a version 3.Y, for example 3.11 or 3.13, not {self.python!r:.80}"
             )
 
     @property

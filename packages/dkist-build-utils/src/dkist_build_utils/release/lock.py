@@ -39,7 +39,9 @@ class Pin:
     """The digests of the files that may be installed."""
 
 
-def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> tuple[bytes, tuple[Origin, ...]]:
+def resolved_lock(
+    request: LockRequest, find_links: Sequence[Path], *, preferred: bytes = b""
+) -> tuple[bytes, tuple[Origin, ...]]:
     """Resolve a lock: wheels only, each with the hashes that its index, or the file itself, has now.
 
     Parameters
@@ -48,6 +50,8 @@ def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> tuple[byt
         What the lock must hold.
     find_links : sequence of Path
         Folders with wheels that are not published yet. A distribution that is there comes from there.
+    preferred : bytes, optional
+        Another lock of the same release. Its versions are taken where the requirements allow them.
 
     Returns
     -------
@@ -70,14 +74,18 @@ def resolved_lock(request: LockRequest, find_links: Sequence[Path]) -> tuple[byt
         with tempfile.TemporaryDirectory(prefix="dkist-build-") as folder:
             constraints = Path(folder, "constraints.txt")
             constraints.write_text(limits, encoding="utf-8")
-            text = run_uv(
+            lock = Path(folder, "requirements.txt")  # uv prefers the versions in the file that it is to write
+            lock.write_bytes(preferred)
+            run_uv(
                 *("pip", "compile", "-", "--quiet", "--generate-hashes", "--only-binary", ":all:"),
                 *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"),
                 *("--no-emit-build-options", "--emit-index-annotation", "--constraints", constraints),
                 *("--no-python-downloads", "--no-sources", "--python", sys.executable),
                 *("--python-version", release.python, *platform, *find_links_options(find_links)),
+                *("--output-file", lock),
                 standard_input=f"{_instrument_requirement(request, find_links)}\n{TASK_REQUIREMENT}\n",
             )
+            text = lock.read_text(encoding="utf-8")
     except UvError as error:
         missing = _missing_wheel(request, find_links, str(error))
         if missing is not None:

@@ -22,6 +22,26 @@ def check_nbformat() -> None:
         raise BuildError("nbformat, which writes notebooks, is not installed; install 'dkist-build-utils[notebook]'")
 
 
+def write_notebook(workflow: Workflow, folder: Path) -> Path:
+    """Write ``<dag_id>.ipynb``, a notebook with a cell for each task, into a folder and return its path.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        The workflow.
+    folder : Path
+        Where to write; made where it is missing.
+
+    Raises
+    ------
+    BuildError
+        The extra ``notebook`` of this distribution is not installed.
+    """
+    check_nbformat()
+    (path,) = write_notebooks([workflow], folder)
+    return path
+
+
 def write_notebooks(workflows: Iterable[Workflow], folder: Path) -> tuple[Path, ...]:
     """Write ``<dag_id>.ipynb`` for each workflow into a folder and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 from dkist_task.errors import TaskError
@@ -18,6 +19,13 @@ EXPORT_SECONDS = 10.0
 PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 """Entry points by protocol. The stock names mean gRPC by ``otlp``; where nobody says, the specification means HTTP."""
 
+_EVERY_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_BARE_ENDPOINT = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})(/\S*)?", re.ASCII)
+"""An endpoint without a scheme, as `dkist-processing-core` documents them: ``host:port``."""
+
+HTTP_PORT = "4318"
+"""The port at which a collector takes OTLP over HTTP; at any other, an endpoint without a scheme is for gRPC."""
+
 
 def exporter_names(signal: str, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the exporters to use.
@@ -32,8 +40,7 @@ def exporter_names(signal: str, environment: Mapping[str, str]) -> tuple[str, ..
     """
     listed = environment.get(f"OTEL_{signal}_EXPORTER", "").strip()
     if not listed:
-        endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
-        return ("otlp",) if any(environment.get(name, "").strip() for name in endpoints) else ()
+        return ("otlp",) if _endpoint(signal, environment)[1] else ()
     names = dict.fromkeys(name.strip() for name in listed.split(","))
     return tuple(name for name in names if name and name != "none")
 
@@ -55,11 +62,13 @@ def _make_exporter(signal: str, name: str, environment: Mapping[str, str]) -> An
 
     arguments: dict[str, Any] = {}
     entry_point = name
+    variable, endpoint = _endpoint(signal, environment)
+    bare = _BARE_ENDPOINT.fullmatch(endpoint)
     if name == "otlp":
         protocol = (
             environment.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
             or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-            or "http/protobuf"
+            or ("http/protobuf" if bare is None or bare[2] == HTTP_PORT else "grpc")
         ).strip()
         if protocol not in PROTOCOLS:
             raise TaskError(f"protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
@@ -69,6 +78,10 @@ def _make_exporter(signal: str, name: str, environment: Mapping[str, str]) -> An
         timeouts = (f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
         text = next((environment[variable] for variable in timeouts if environment.get(variable)), "")
         arguments["timeout"] = min(positive_number(text, EXPORT_SECONDS), EXPORT_SECONDS)
+        if bare is not None:
+            has_own_path = bare[3] is not None and variable != _EVERY_ENDPOINT
+            path = "" if has_own_path or entry_point != "otlp_proto_http" else f"/v1/{signal.lower()}"
+            arguments["endpoint"] = f"{_scheme(signal, environment)}://{endpoint.rstrip('/')}{path}"
     if entry_point == "otlp_proto_http" and not any(name.endswith("_CREDENTIAL_PROVIDER") for name in environment):
         from dkist_task.telemetry.collector_session import CollectorSession
 
@@ -77,10 +90,28 @@ def _make_exporter(signal: str, name: str, environment: Mapping[str, str]) -> An
     for candidate in importlib.metadata.entry_points(group=group, name=entry_point):
         return candidate.load()(**arguments)
     known = sorted({candidate.name for candidate in importlib.metadata.entry_points(group=group)})
-    raise TaskError(
-        f"no exporter {entry_point!r} is installed (installed: {', '.join(known) or 'none'}); "
-        "'otlp' needs the extra 'otlp' of dkist-task"
-    )
+    remedy = "'otlp' needs the extra 'otlp' of dkist-task"
+    if bare is not None and entry_point == "otlp_proto_grpc":
+        remedy = (
+            f"{variable}={endpoint} has no scheme, so it is an endpoint for gRPC: write http:// and the port for HTTP "
+            f"({HTTP_PORT}), or install 'opentelemetry-exporter-otlp-proto-grpc'"
+        )
+    raise TaskError(f"no exporter {entry_point!r} is installed (installed: {', '.join(known) or 'none'}); {remedy}")
+
+
+def _endpoint(signal: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the variable that names the endpoint for `signal`, and what it names; the signal's own goes first."""
+    for variable in (f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", _EVERY_ENDPOINT):
+        if text := environment.get(variable, "").strip():
+            return variable, text
+    return _EVERY_ENDPOINT, ""
+
+
+def _scheme(signal: str, environment: Mapping[str, str]) -> str:
+    """Return the scheme of an endpoint that was written without one: no encryption unless it is asked for."""
+    variables = (f"OTEL_EXPORTER_OTLP_{signal}_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
+    said = next((environment[variable] for variable in variables if environment.get(variable)), "true")
+    return "https" if said.strip().lower() == "false" else "http"
 
 
 def positive_number(text: str, default: float) -> float:

@@ -89,7 +89,16 @@ def _start(starters: tuple[Starter, ...], identity: TaskIdentity, environment: M
             start(telemetry, identity, environment)
         except Exception as error:
             logger.warning("telemetry is incomplete: %s: %s", type(error).__name__, error)
+    if environment.get("DKIST_INSTRUMENT") and _records_spans():
+        from dkist_task.telemetry.instrumentation import instrument_libraries
+
+        instrument_libraries(environment)
     return telemetry
+
+
+def _records_spans() -> bool:
+    """Return whether a span that a library starts goes anywhere."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider)
 
 
 def _start_tracing(telemetry: Telemetry, identity: TaskIdentity, environment: Mapping[str, str]) -> None:

@@ -1,0 +1,1 @@
+"""The tasks: what is done. Nothing is imported here, so that importing one task imports no other."""

@@ -1,0 +1,1 @@
+"""The workflows: which task comes after which. Nothing else imports these modules."""
