@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from harness.fault_account import Failure, balance
+from harness.fault_plan import KINDS
 from harness.faults import main, report
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,8 +20,12 @@ END = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.mark.service
 @pytest.mark.timeout(900)
 def test_no_failure_is_lost_and_none_is_reported_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    """After one reconciliation, distinct keys are distinct final failures."""
-    status = main(["--seed", "11", "--count", "40", "--minutes", "4"])
+    """After one reconciliation, distinct keys are distinct final failures.
+
+    A scheduler that is killed with its executors may forget an attempt whose failure is reported (decision 0017).
+    """
+    kinds = [kind for kind in KINDS if kind not in {"kill-scheduler", "kill-api-server"}]
+    status = main(["--seed", "11", "--count", "40", "--minutes", "4", "--kinds", *kinds])
     said = capsys.readouterr().out
     assert "0 missing, 0 surplus: the same" in said, said
     assert status == 0
