@@ -217,6 +217,21 @@ def test_run_of_a_folder_without_a_manifest(command: Command, tmp_path: Path) ->
     assert f"name a release folder, such as '{tmp_path}/out/vbi_1.0'" in done.stderr
 
 
+@pytest.mark.parametrize("file", ["vbi_1.0/manifest.json", "pools.json"])
+def test_folder_in_a_working_folder_that_is_searched_for_modules(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A folder that Python could import as a package without files is called no release folder as well."""
+    (tmp_path / "out" / file).parent.mkdir(parents=True)
+    (tmp_path / "out" / file).write_text("{}")
+    (tmp_path / "out" / file).with_name("vbi_dev.py").write_text("import nothing_of_that_name")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    done = command("run", "out", "--recipe-run-id", "1")
+    assert done.returncode == 1
+    assert "error: the folder 'out' is not a release folder (manifest.json is not in it)" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "my-instrument_1.2.0"])
 def test_run_of_neither_package_nor_release(command: Command, name: str) -> None:
     """What can be neither is called so in one line."""

@@ -90,9 +90,11 @@ class References:
 def references_of(definition: Definition, package: str) -> References:
     """Return what a definition in a module of a package refers to; several tasks ask for the same one."""
     nodes = list(statements_that_run(definition))
-    names = [f"{node.value.id}.{node.attr}" if isinstance(node, ast.Attribute) else node.id
-             for node in nodes
-             if isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name))]
+    names = [
+        f"{node.value.id}.{node.attr}" if isinstance(node, ast.Attribute) else node.id
+        for node in nodes
+        if isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name))
+    ]
     return References(tuple(each for node in nodes for each in imports_of(node, package)), tuple(dict.fromkeys(names)))
 
 
