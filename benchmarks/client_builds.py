@@ -77,7 +77,7 @@ def _compared(client: Client) -> list[Comparison]:
         environ = {**_environ(), "DKIST_BUILD_CACHE": str(folder / "cache"), "AIRFLOW_HOME": str(folder / "airflow")}
         program = ["-c", _PREDECESSOR_PROGRAM]
         tool = [str(ours.interpreter), "-m", "dkist_build_utils"]
-        validate = [*tool, "validate", client.workflows]
+        validate = [*tool, "validate", client.workflows, "--no-airflow"]
         export = [*tool, "export", client.workflows, "--version", client.version, "--find-links", str(ours.wheels)]
 
         def cost(*command: str | Path) -> _Cost:

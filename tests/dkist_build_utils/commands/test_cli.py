@@ -218,16 +218,13 @@ def test_run_of_a_folder_without_a_manifest(command: Command, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("file", ["vbi_1.0/manifest.json", "pools.json"])
-def test_folder_in_a_working_folder_that_is_searched_for_modules(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
-) -> None:
-    """A folder that Python could import as a package without files is called no release folder as well."""
+def test_run_of_a_folder_where_modules_are_looked_for(tmp_path: Path, file: str) -> None:
+    """A folder that Python would import, since the working folder is searched, is called no release folder too."""
     (tmp_path / "out" / file).parent.mkdir(parents=True)
     (tmp_path / "out" / file).write_text("{}")
     (tmp_path / "out" / file).with_name("vbi_dev.py").write_text("import nothing_of_that_name")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    done = command("run", "out", "--recipe-run-id", "1")
+    run = [sys.executable, "-m", "dkist_build_utils", "run", "out", "--recipe-run-id", "1"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "error: the folder 'out' is not a release folder (manifest.json is not in it)" in done.stderr
 
