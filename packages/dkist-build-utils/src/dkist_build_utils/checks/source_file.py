@@ -89,13 +89,15 @@ class References:
 @cache
 def references_of(definition: Definition, package: str) -> References:
     """Return what a definition in a module of a package refers to; several tasks ask for the same one."""
-    nodes = list(statements_that_run(definition))
-    names = [
-        f"{node.value.id}.{node.attr}" if isinstance(node, ast.Attribute) else node.id
-        for node in nodes
-        if isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name))
-    ]
-    return References(tuple(each for node in nodes for each in imports_of(node, package)), tuple(dict.fromkeys(names)))
+    imports: list[Import] = []
+    names: dict[str, None] = {}
+    for node in statements_that_run(definition):
+        imports += imports_of(node, package)
+        if isinstance(node, ast.Name):
+            names[node.id] = None
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names[f"{node.value.id}.{node.attr}"] = None
+    return References(tuple(imports), tuple(names))
 
 
 @cache
