@@ -73,7 +73,8 @@ def _compared(client: Client) -> list[Comparison]:
             _row(f"{client.title}: {name}", _Cost(0.0, 0.0), None, limit, str(error)) for name, limit in _LIMITS.items()
         ]
     with tempfile.TemporaryDirectory(prefix="dkist-client-") as text:
-        folder = Path(text)
+        folder, work = Path(text), Path(text, "work")
+        work.mkdir()  # Python looks for modules there, so what is remembered must lie elsewhere
         environ = {**_environ(), "DKIST_BUILD_CACHE": str(folder / "cache"), "AIRFLOW_HOME": str(folder / "airflow")}
         program = ["-c", _PREDECESSOR_PROGRAM]
         tool = [str(ours.interpreter), "-m", "dkist_build_utils"]
@@ -81,7 +82,7 @@ def _compared(client: Client) -> list[Comparison]:
         export = [*tool, "export", client.workflows, "--version", client.version, "--find-links", str(ours.wheels)]
 
         def cost(*command: str | Path) -> _Cost:
-            return _cost([str(each) for each in command], folder, environ)
+            return _cost([str(each) for each in command], work, environ)
 
         for interpreter in (predecessor, ours.interpreter):  # the first import reads every file from the disk
             cost(interpreter, "-c", f"import {client.workflows}")
