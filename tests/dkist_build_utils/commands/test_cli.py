@@ -217,6 +217,18 @@ def test_run_of_a_folder_without_a_manifest(command: Command, tmp_path: Path) ->
     assert f"name a release folder, such as '{tmp_path}/out/vbi_1.0'" in done.stderr
 
 
+@pytest.mark.parametrize("file", ["vbi_1.0/manifest.json", "pools.json"])
+def test_run_of_a_folder_where_modules_are_looked_for(tmp_path: Path, file: str) -> None:
+    """A folder that Python would import, since the working folder is searched, is called no release folder too."""
+    (tmp_path / "out" / file).parent.mkdir(parents=True)
+    (tmp_path / "out" / file).write_text("{}")
+    (tmp_path / "out" / file).with_name("vbi_dev.py").write_text("import nothing_of_that_name")
+    run = [sys.executable, "-m", "dkist_build_utils", "run", "out", "--recipe-run-id", "1"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "error: the folder 'out' is not a release folder (manifest.json is not in it)" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "my-instrument_1.2.0"])
 def test_run_of_neither_package_nor_release(command: Command, name: str) -> None:
     """What can be neither is called so in one line."""

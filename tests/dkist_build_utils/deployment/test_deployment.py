@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -333,16 +335,20 @@ def as_other_user(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def shared(dags: Path) -> Path:
-    """Return a dags folder that another user deploys to."""
+def shared() -> Iterator[Path]:
+    """Return a dags folder that another user deploys to.
+
+    It is not in ``tmp_path``: any other session of pytest closes that to all users when it starts.
+    """
     if os.getuid() != 0:
         pytest.skip("only root can be several users")
-    for folder in (dags, dags.parent):
-        os.chown(folder, 65534, 65534)
-    for folder in dags.parents:
-        if folder.stat().st_uid == 0 and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    return dags
+    with tempfile.TemporaryDirectory(prefix="dkist-shared-") as folder:
+        dags = Path(folder, "airflow", "dags")
+        dags.mkdir(parents=True)
+        for each in (dags, dags.parent):
+            os.chown(each, 65534, 65534)
+        Path(folder).chmod(0o755)
+        yield dags
 
 
 def test_foreign_files_never_keep_a_version(packed: Path, shared: Path) -> None:

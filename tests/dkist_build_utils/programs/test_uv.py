@@ -41,6 +41,17 @@ def test_only_settings_that_say_where_packages_come_from_reach_uv(monkeypatch: p
     assert not dropped & environment.keys()
 
 
+@pytest.mark.usefixtures("offline")
+def test_folders_of_wheels_count_beside_those_of_the_environment(install: Install, tmp_path: Path) -> None:
+    """An export takes wheels from --find-links and from UV_FIND_LINKS, although the option hides the variable."""
+    package = instrument(**ONE_LOCK)
+    package.write_wheel(tmp_path / "own")
+    folder = export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0", find_links=[tmp_path / "own"])
+    lock = (folder / "requirements.txt").read_text()
+    assert f"{package.name}==1.0.0" in lock
+    assert "dkist-task==0.1.0" in lock
+
+
 def test_failure_has_uvs_own_words() -> None:
     """The message is uv's error without warnings and progress."""
     with pytest.raises(UvError, match="a==b==c") as caught:

@@ -79,8 +79,9 @@ def _installs(dist: Distribution, folders: tuple[Path, ...]) -> bool:
     """Return whether the list of installed files has one in the folders, or the file itself."""
     root = Path(str(dist.locate_file(""))).resolve()
     wanted = [folder.relative_to(root).as_posix() for folder in folders if folder.is_relative_to(root)]
-    if not wanted:
-        return False
+    record = dist.read_text("RECORD")
+    if not wanted or (record is not None and not any(prefix in record for prefix in wanted)):
+        return False  # 'files' asks the file system for every file of a distribution
     return any(
         path == prefix or path.startswith(f"{prefix}/")
         for path in (file.as_posix() for file in dist.files or ())

@@ -23,9 +23,10 @@ from dkist_build_utils.checks.source_file import (
     Definition,
     Import,
     SourceFile,
-    imports_of,
+    attributes_of,
+    has_super,
+    references_of,
     source_of_module,
-    statements_that_run,
 )
 from dkist_task import TaskBase
 
@@ -93,7 +94,7 @@ class _Reader:
         while pending := [each for each in methods if each[1].name in reached and id(each[1]) not in read]:
             for source, method in pending:
                 read.add(id(method))
-                reached |= {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute)}
+                reached |= attributes_of(method)
                 self._read(source, method, method.name)
 
     def _read(self, source: SourceFile, definition: Definition, function: str) -> None:
@@ -103,31 +104,25 @@ class _Reader:
             return
         self._seen.add(key)
         package = source.module if source.path.name == "__init__.py" else source.module.rpartition(".")[0]
-        bound: dict[str, Import] = {}
-        names: list[ast.Name | ast.Attribute] = []
-        for node in statements_that_run(definition):
-            for each in imports_of(node, package):
-                bound.update(dict.fromkeys(each.names, each))
-                self._import(each, source, function)
-            if isinstance(node, ast.Name | ast.Attribute):
-                names.append(node)
-        for name in names:
+        references = references_of(definition, package)
+        bound = {name: each for each in references.imports for name in each.names}
+        for each in references.imports:
+            self._import(each, source, function)
+        for name in references.names:
             self._follow(name, source, bound)
 
-    def _follow(self, node: ast.Name | ast.Attribute, source: SourceFile, bound: Mapping[str, Import]) -> None:
-        """Read what a name refers to, if it is a function or class of the same package."""
-        if isinstance(node, ast.Name):
-            if node.id not in bound and node.id in source.definitions:
-                definition = source.definitions[node.id]
-                self._read(source, definition, definition.name)
-            elif (each := bound.get(node.id) or source.bindings.get(node.id)) is not None:
-                self._read_in(each.module, each.names.get(node.id), source)
-            return
-        if isinstance(node.value, ast.Name):
-            each = bound.get(node.value.id) or source.bindings.get(node.value.id)
-            if each is not None:  # 'helper.f' after 'from package import helper' or 'import package.helper as helper'
-                inner = each.names.get(node.value.id)
-                self._read_in(each.module if inner is None else f"{each.module}.{inner}", node.attr, source)
+    def _follow(self, name: str, source: SourceFile, bound: Mapping[str, Import]) -> None:
+        """Read what a name, or an attribute of one, refers to, if it is a function or class of the same package."""
+        first, _, attribute = name.partition(".")
+        if not attribute and first not in bound and first in source.definitions:
+            definition = source.definitions[first]
+            self._read(source, definition, definition.name)
+        elif (each := bound.get(first) or source.bindings.get(first)) is not None:
+            inner = each.names.get(first)
+            if attribute:  # 'helper.f' after 'from package import helper' or 'import package.helper as helper'
+                self._read_in(each.module if inner is None else f"{each.module}.{inner}", attribute, source)
+            else:
+                self._read_in(each.module, inner, source)
 
     def _read_in(self, module: str, name: str | None, user: SourceFile, depth: int = 0) -> None:
         """Read a function or class of another module of the same package, where it is defined."""
@@ -196,8 +191,7 @@ def _methods(kinds: list[type]) -> Iterator[tuple[SourceFile, ast.FunctionDef | 
         hidden |= {
             method.name
             for method in definition.body
-            if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
-            and not any(isinstance(node, ast.Name) and node.id == "super" for node in ast.walk(method))
+            if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and not has_super(method)
         }
 
 

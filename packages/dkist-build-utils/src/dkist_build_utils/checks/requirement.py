@@ -72,13 +72,17 @@ def are_requirements_installed(distribution_name: str, extras: Iterable[str]) ->
     return all(map(_is_installed, _required(distribution_name, frozenset(extras)) | {"dkist-task"}))
 
 
-@cache
 def _is_installed(distribution_name: str) -> bool:
+    return _requirements_of(distribution_name) is not None
+
+
+@cache
+def _requirements_of(distribution_name: str) -> tuple[Requirement, ...] | None:
+    """Return the requirements of a distribution, those of its extras included; None if it is not installed."""
     try:
-        distribution(distribution_name)
+        return tuple(map(Requirement, distribution(distribution_name).requires or ()))
     except PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 @cache
@@ -105,11 +109,7 @@ def _required(distribution_name: str, extras: frozenset[str]) -> frozenset[str]:
             continue
         seen.add((name, extra))
         found.add(name)
-        try:
-            texts = distribution(name).requires or ()
-        except PackageNotFoundError:
-            continue
-        for requirement in map(Requirement, texts):
+        for requirement in _requirements_of(name) or ():
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 required = normalized_name(requirement.name)
                 pending += [(required, each) for each in ("", *map(normalized_name, requirement.extras))]

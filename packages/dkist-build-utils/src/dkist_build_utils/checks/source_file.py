@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
+_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""What can hold an import statement, or be one; no expression can."""
 _CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 """What a handler may catch so that a missing module is not an error."""
 
@@ -69,9 +71,45 @@ def source_of_module(module: str) -> SourceFile | None:
         module,
         path,
         tuple(each for node in _top_level(tree, skip=True) for each in imports_of(node, package)),
-        {node.name: node for node in ast.walk(tree) if isinstance(node, Definition) and node.col_offset == 0},
+        {node.name: node for node in tree.body if isinstance(node, Definition)},
         {name: each for each in everything for name in each.names},
     )
+
+
+@dataclass(frozen=True)
+class References:
+    """What a function, or a class with all of its methods, refers to when it runs."""
+
+    imports: tuple[Import, ...]
+    """What it imports."""
+    names: tuple[str, ...]
+    """The names that it uses, each once: ``name``, and ``name.attribute``."""
+
+
+@cache
+def references_of(definition: Definition, package: str) -> References:
+    """Return what a definition in a module of a package refers to; several tasks ask for the same one."""
+    imports: list[Import] = []
+    names: dict[str, None] = {}
+    for node in statements_that_run(definition):
+        imports += imports_of(node, package)
+        if isinstance(node, ast.Name):
+            names[node.id] = None
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names[f"{node.value.id}.{node.attr}"] = None
+    return References(tuple(imports), tuple(names))
+
+
+@cache
+def attributes_of(definition: Definition) -> frozenset[str]:
+    """Return the names of all attributes that a definition uses, of whatever object."""
+    return frozenset(node.attr for node in ast.walk(definition) if isinstance(node, ast.Attribute))
+
+
+@cache
+def has_super(definition: Definition) -> bool:
+    """Return whether a definition uses ``super``."""
+    return any(isinstance(node, ast.Name) and node.id == "super" for node in ast.walk(definition))
 
 
 def imports_of(node: ast.AST, package: str) -> Iterator[Import]:
@@ -111,14 +149,15 @@ def _children_that_run(node: ast.AST) -> list[ast.AST]:
 
 
 def _top_level(tree: ast.Module, *, skip: bool) -> Iterator[ast.AST]:
-    """Yield what runs when a module is imported: nothing of a function, and guarded statements only if asked for."""
+    """Yield the statements that run when a module is imported: none of a function, guarded ones only if asked for."""
     pending: list[ast.AST] = list(tree.body)
     while pending:
         node = pending.pop(0)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         yield node
-        pending += _children_that_run(node) if skip else ast.iter_child_nodes(node)
+        children = _children_that_run(node) if skip else ast.iter_child_nodes(node)
+        pending += [child for child in children if isinstance(child, _STATEMENTS)]
 
 
 def _is_type_checking(test: ast.expr) -> bool:

@@ -23,7 +23,7 @@ from dkist_build_utils.local_run import (
     workflow_of_package,
     workflow_of_release,
 )
-from dkist_build_utils.release import MANIFEST_NAME
+from dkist_build_utils.release import MANIFEST_NAME, POOLS_NAME
 
 if TYPE_CHECKING:
     from dkist_build_utils.local_run import LocalWorkflow, RunSummary, TaskSummary
@@ -92,7 +92,7 @@ def _workflow_of(source: str, parameters: dict[str, str], *, is_locked: bool) ->
     place, _, name = ("", "", source[len(str(release)) + 1 :]) if release else source.partition(":")
     if release is None:
         is_name = all(part.isidentifier() for part in place.split("."))
-        if Path(place).is_dir() and not (is_name and find_spec(place.partition(".")[0])):
+        if Path(place).is_dir() and not (is_name and _is_package(place, Path(place))):
             raise BuildError(
                 f"the folder '{place}' is not a release folder ({MANIFEST_NAME} is not in it), and no package has that "
                 f"name; name a release folder, such as {_release_below(Path(place))}, or a package"
@@ -113,6 +113,18 @@ def _workflow_of(source: str, parameters: dict[str, str], *, is_locked: bool) ->
                 "release folder in place of the package"
             )
     return workflow_of_release(release, name or None, parameters)
+
+
+def _is_package(name: str, folder: Path) -> bool:
+    """Return whether a name that is that of a folder here is that of a package too.
+
+    Where the working folder is searched for modules, Python takes any folder in it for a package.
+    """
+    spec = find_spec(name.partition(".")[0])
+    if spec is None or spec.origin is not None:
+        return spec is not None
+    modules = (file.relative_to(folder).with_suffix("").parts for file in folder.rglob("*.py"))
+    return not (folder / POOLS_NAME).exists() and any(all(map(str.isidentifier, parts)) for parts in modules)
 
 
 def _release_below(folder: Path) -> str:

@@ -73,10 +73,13 @@ def run_uv(*arguments: str | Path, standard_input: str = "") -> str:
 
 
 def find_links_options(folders: Sequence[Path]) -> Iterator[str]:
-    """Yield the options that make uv look for wheels in some folders."""
-    for folder in folders:
+    """Yield the options that make uv look for wheels in some folders, and where ``UV_FIND_LINKS`` says."""
+    places = [str(folder.resolve()) for folder in folders]
+    if places:  # the option takes the place of the variable
+        places += filter(None, os.environ.get("UV_FIND_LINKS", "").split(","))
+    for place in places:
         yield "--find-links"
-        yield str(folder.resolve())
+        yield place
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity, is_
 from dkist_build_utils.release.lock import Pin, locked_pins, resolved_lock
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
 from dkist_build_utils.release.notebook import write_notebook
+from dkist_build_utils.release.pools import POOLS_NAME
 from dkist_build_utils.release.provenance import this_platform
 from dkist_build_utils.release.signature import SIGNATURE_NAME, Signature, Signers, required_signers
 from dkist_build_utils.release.tarball import archive, archived_wheels, release_from_archive
@@ -20,6 +21,7 @@ from dkist_build_utils.release.workflow_row import TaskRow, WorkflowRow
 
 __all__ = [
     "MANIFEST_NAME",
+    "POOLS_NAME",
     "SIGNATURE_NAME",
     "WHEELS_FOLDER",
     "Change",
