@@ -39,7 +39,7 @@ def test_a_missing_need_is_said(
     monkeypatch.setenv("CI", is_ci)
     monkeypatch.setattr(clients, "find_interpreter", find)
     monkeypatch.setattr(clients, "fetch", fetch)
-    assert clients.main() == status
+    assert clients.main([]) == status
     said = capsys.readouterr().out
     assert said.startswith(f"{word}: ")
     assert ("Python 3.13 was not found" if missing == "python" else "check that pip reaches the index") in said
