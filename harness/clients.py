@@ -154,9 +154,10 @@ class Trial:
         python = environment(self.folder / "airflow-host", [side_by_side.CORE, "dkist-airflow-node", "uv"], self.wheels)
         dags = self.folder / "dags"
         dags.mkdir()
+        self.account.say(f"Exporting {side_by_side.DISTRIBUTION} with the predecessor and, migrated, with ours; deploying")
         self._export_pair(python, dags)
         for package in (TEST, VBI):
-            self._deploy(package.import_name, package.migrated_version, dags)
+            self._deploy(package.name, package.migrated_version, dags)
         stores = self.folder.parents[1] / "store"
         prune_environments(stores)
         with ExitStack() as stack:
@@ -191,20 +192,18 @@ class Trial:
         side_by_side.build_wheel(source, self.wheels)
         side_by_side.export_old(source, python, dags, clean_environment())
         side_by_side.migrate(source)
-        side_by_side.build_wheel(source, self.wheels)
-        version = ["--version", side_by_side.NEW]
-        export = ["export", "dkist_processing_pair.workflows", *version]
-        self._build([*export, "--output", str(self.releases)], python_path=source / "src")
-        self._deploy("dkist_processing_pair", side_by_side.NEW, dags)
+        wheel = side_by_side.build_wheel(source, self.wheels)
+        run(["uv", "pip", "install", "--quiet", "--no-deps", "--python", str(self.python), str(wheel)])
+        export = ["export", "dkist_processing_pair.workflows", "--version", side_by_side.NEW]
+        self._build([*export, "--output", str(self.releases)])
+        self._deploy(side_by_side.DISTRIBUTION, side_by_side.NEW, dags)
 
     def _deploy(self, name: str, version: str, dags: Path) -> None:
         archive = self._build(["archive", str(self.releases / f"{name}_{version}")]).strip()
         self._build(["deploy", archive, "--dags-folder", str(dags), "--no-airflow"])
 
-    def _build(self, arguments: list[str], *, python_path: Path | None = None) -> str:
+    def _build(self, arguments: list[str]) -> str:
         env = clean_environment({"UV_FIND_LINKS": str(self.wheels)})
-        if python_path is not None:
-            env["PYTHONPATH"] = str(python_path)
         return run([str(self.python), "-m", "dkist_build_utils", *arguments], env=env, timeout=600)
 
     def _trigger(self, airflow: PrivateAirflow) -> dict[str, str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CORE = "dkist-processing-core==7.5.0"
+DISTRIBUTION = "dkist-processing-pair"
 WORKFLOW = "raw_to_done_pair"
 OLD, NEW = "1.0.0", "2.0.0"
 
@@ -51,7 +52,7 @@ _WORKFLOWS = """
 """
 
 _EXPORT = """
-import os, sys
+import sys
 from dkist_processing_pair.workflows.pair import pair
 pair.export_dag(sys.argv[1])
 """
@@ -60,7 +61,7 @@ pair.export_dag(sys.argv[1])
 def client_source(folder: Path) -> Path:
     """Write the client of the predecessor below a folder, and return its own."""
     package = Package(
-        "dkist-processing-pair",
+        DISTRIBUTION,
         version=OLD,
         modules={"tasks": _TASKS, "workflows.pair": _WORKFLOWS},
         dependencies=[CORE],
@@ -83,9 +84,10 @@ def migrate(source: Path) -> None:
     project.write_text(project.read_text().replace(f'version = "{OLD}"', f'version = "{NEW}"'))
 
 
-def build_wheel(source: Path, wheels: Path) -> None:
-    """Build the client's wheel as it is now."""
-    build_wheels(wheels, [source])
+def build_wheel(source: Path, wheels: Path) -> Path:
+    """Build the client's wheel as it is now, and return its path."""
+    (wheel,) = build_wheels(wheels, [source])
+    return wheel
 
 
 class Chat:
