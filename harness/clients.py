@@ -172,6 +172,10 @@ class Trial:
                         "DKIST_ENVIRONMENT_STORE": str(stores),
                         "DKIST_MESSAGE_SPOOL": str(self.folder / "spool"),
                         "DKIST_MESSAGE_DEADLINE_SECONDS": "30",
+                        # uv passes over the Python of an environment, and a shim of pyenv's that is not selected fails.
+                        "PATH": os.pathsep.join(
+                            [str(python.parent), str(find_interpreter(PYTHON).parent), os.environ["PATH"]]
+                        ),
                         "MESH_CONFIG": mesh_config({**mesh, "interservice-bus": broker.port}),
                         "PIP_FIND_LINKS": f"{self.wheels} {os.environ.get('PIP_FIND_LINKS', '')}".strip(),
                         "SCRATCH_BASE_PATH": str(self.folder / "scratch"),
@@ -211,6 +215,7 @@ class Trial:
         pair = [f"{side_by_side.WORKFLOW}_{version}" for version in (side_by_side.OLD, side_by_side.NEW)]
         for dag_id in (MANUAL, *pair):
             airflow.wait_for_dag(dag_id, timeout=120)
+            airflow.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})  # the predecessor's begin paused
             runs[dag_id] = airflow.trigger(dag_id, RECIPE_RUN)
         self.account.say(f"Triggered {', '.join(runs)}")
         return runs
