@@ -178,6 +178,10 @@ class Trial:
                             [str(python.parent), str(find_interpreter(PYTHON).parent), os.environ["PATH"]]
                         ),
                         "MESH_CONFIG": mesh_config({**mesh, "interservice-bus": broker.port}),
+                        # The predecessor's script upgrades the pip of the first python3 on PATH: not on this machine.
+                        "PIP_REQUIRE_VIRTUALENV": "1",
+                        # Below 2, and with a socket as standard input, bash reads ~/.bashrc, which may change PATH.
+                        "SHLVL": "2",
                         "PIP_FIND_LINKS": f"{self.wheels} {os.environ.get('PIP_FIND_LINKS', '')}".strip(),
                         "SCRATCH_BASE_PATH": str(self.folder / "scratch"),
                         "UV_FIND_LINKS": str(self.wheels),
