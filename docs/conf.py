@@ -9,7 +9,7 @@ copyright = "DKIST Data Center"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
+    "numpydoc",
     "sphinx_click",
     "sphinx_copybutton",
 ]
@@ -19,11 +19,12 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
-autodoc_typehints = "description"
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
-napoleon_google_docstring = False
-napoleon_use_rtype = False
+numpydoc_show_class_members = False
+autosummary_generate = False  # numpydoc brings the extension along
 
 html_theme = "furo"
 html_title = project

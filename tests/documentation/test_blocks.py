@@ -23,6 +23,8 @@ from tests.documentation.blocks import BLOCKS, ROOT, Block
 SHELL = ("sh", "console")
 READ: dict[str, Callable[[str], object]] = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
 LANGUAGES = {*SHELL, *READ, "python", "text", "ini"}
+PAGES_WITH_A_TEST = {Path("docs/tutorial/index.md"): "test_tutorial.py"}
+"""Pages that a test of their own runs."""
 COMMANDS = {"dkist-build": "dkist_build_utils", "dkist-airflow-node": "dkist_airflow_node"}
 
 
@@ -30,7 +32,7 @@ def run_blocks() -> dict[Path, list[Block]]:
     """Return for each page the blocks that are run here, in their order."""
     pages: dict[Path, list[Block]] = {}
     for block in BLOCKS:
-        if block.language in {*SHELL, "python"} and not block.remark:
+        if block.language in {*SHELL, "python"} and not block.remark and block.page not in PAGES_WITH_A_TEST:
             pages.setdefault(block.page, []).append(block)
     return pages
 

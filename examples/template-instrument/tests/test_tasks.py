@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from dkist_build_utils.testing import TaskRun
+from dkist_task.recipe_run import ProductMissingError
 
 from template_instrument.tasks.average_spectra import AverageSpectra
 from template_instrument.tasks.draw_quick_look import DrawQuickLook
@@ -30,7 +31,7 @@ def test_without_spectra_the_task_fails(run_task: RunTask) -> None:
     """A recipe run that has no data is reported, not averaged to nothing."""
     run = run_task(AverageSpectra)
     assert run.result == "failure"
-    assert isinstance(run.error, ValueError)
+    assert isinstance(run.error, ProductMissingError)
 
 
 def test_the_picture_is_drawn(run_task: RunTask, data_folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from dkist_task import TaskBase
 
-from template_instrument.recipe_run import new_file, recipe_run_folder
+from template_instrument.recipe_run import folder_of
 
 WIDTH, HEIGHT, MARGIN = 600, 300, 20  # pixels
 
@@ -17,14 +17,19 @@ class DrawQuickLook(TaskBase):
         """Write the picture."""
         from PIL import Image, ImageDraw  # here, because only the environment of this task has it
 
-        folder = recipe_run_folder(self.recipe_run_id)
-        mean = np.load(folder / "level1" / "mean.npy")
+        folder = folder_of(self.recipe_run_id)
+        (path,) = folder.files("level1", "mean.npy")
+        self.used(path)
+        mean = np.load(path)
         across = np.linspace(MARGIN, WIDTH - MARGIN, len(mean))
         down = np.interp(mean, (0, 1.2), (HEIGHT - MARGIN, MARGIN))
         picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
+        draw = ImageDraw.Draw(picture)
         with self.telemetry_span("draw"):
-            ImageDraw.Draw(picture).line(list(zip(across, down, strict=True)), fill="navy", width=2)
-        path = folder / "quicklook" / "spectrum.png"
-        with new_file(path) as file:
-            picture.save(file, format="PNG")
-        print(f"the picture is {path}")
+            draw.line(list(zip(across, down, strict=True)), fill="navy", width=2)
+            depth = folder.constants(self.task_name)["line_depth"]  # found by another task
+            draw.text((MARGIN, MARGIN), f"recipe run {self.recipe_run_id}: line depth {depth}", fill="black")
+        with folder.replacing("quicklook") as product:
+            picture.save(product / "spectrum.png")
+        self.generated(folder.path / "quicklook" / "spectrum.png")
+        print(f"the picture is {folder.path / 'quicklook' / 'spectrum.png'}")

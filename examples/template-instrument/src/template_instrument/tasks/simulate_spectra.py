@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from dkist_task import TaskBase
 
-from template_instrument.recipe_run import new_file, recipe_run_folder
+from template_instrument.recipe_run import folder_of
 from template_instrument.spectrum import simulated_spectrum
 
 SPECTRA = 20
@@ -20,9 +20,12 @@ class SimulateSpectra(TaskBase):
 
     def run(self) -> None:
         """Write each spectrum to a file of its own."""
-        folder = recipe_run_folder(self.recipe_run_id) / "level0"
-        with self.telemetry_span("simulate"):  # its time is in the trace and in the timeline
+        folder = folder_of(self.recipe_run_id)
+        # The span's time is in the timeline. The product is there when the block ends, or not at all.
+        with self.telemetry_span("simulate"), folder.replacing("level0") as product:
             for number in range(SPECTRA):
-                with new_file(folder / f"spectrum_{number:02}.npy") as file:
-                    np.save(file, simulated_spectrum(seed=1000 * self.recipe_run_id + number))
-        print(f"{SPECTRA} spectra are in {folder}")
+                spectrum = simulated_spectrum(seed=1000 * self.recipe_run_id + number)
+                np.save(product / f"spectrum_{number:02}.npy", spectrum)
+        for path in folder.files("level0"):
+            self.generated(path)  # for the record of the run
+        print(f"{SPECTRA} spectra are in {folder.path / 'level0'}")
