@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +22,7 @@ from harness.process import GuardedProcess
 from harness.rest import AirflowApi, AirflowRefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
 START_SECONDS = 120
@@ -128,6 +129,7 @@ class PrivateAirflow(AirflowApi):
         }
         """The environment of every component."""
         self._components: dict[str, GuardedProcess] = {}
+        self._starts: dict[str, Callable[[], GuardedProcess]] = {}
 
     def __enter__(self) -> Self:
         """Start Airflow and wait until it is healthy."""
@@ -216,9 +218,8 @@ class PrivateAirflow(AirflowApi):
             How long the component and its tasks have to end when this Airflow stops.
         """
         python = python or self.python
-        if name in self._components:  # it was killed: stop what is left of it
-            self._components.pop(name).stop()
-        component = GuardedProcess(
+        self._starts[name] = partial(
+            GuardedProcess,
             name,
             [str(python), "-m", "airflow", *arguments],
             log=self.home / "components" / f"{name}.log",
@@ -226,7 +227,13 @@ class PrivateAirflow(AirflowApi):
             cwd=self.home,
             grace_seconds=grace_seconds,
         )
-        self._components[name] = component
+        return self.start_again(name)
+
+    def start_again(self, name: str) -> GuardedProcess:
+        """Start a component as it was started before, after stopping what is left of it if it was killed."""
+        if name in self._components:
+            self._components.pop(name).stop()
+        self._components[name] = component = self._starts[name]()
         return component
 
     def component(self, name: str) -> GuardedProcess:

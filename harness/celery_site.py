@@ -164,6 +164,21 @@ def celery_site(
         yield site
 
 
+def ask_database(python: Path, database: str, statement: str) -> list[str]:
+    """Run a statement in a private database and return the first column, one text for each row.
+
+    Parameters
+    ----------
+    python : Path
+        Interpreter of an environment with psycopg2.
+    database : str
+        The name that `private_database` gave.
+    statement : str
+        SQL.
+    """
+    return run([str(python), "-c", _SQL, f"{POSTGRESQL}/{database}", statement]).splitlines()
+
+
 @contextmanager
 def private_database(python: Path) -> Iterator[str]:
     """Create an empty PostgreSQL database, give its name, and drop it at the end."""

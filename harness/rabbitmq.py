@@ -85,6 +85,13 @@ class PrivateRabbitMQ:
         """The environment variables that make this broker the message bus."""
         return {"MESH_CONFIG": f'{{"interservice-bus": {{"mesh_address": "127.0.0.1", "mesh_port": {self.port}}}}}'}
 
+    @property
+    def pid(self) -> int:
+        """Process id of the broker, whose children are parts of it."""
+        if self._process is None:
+            raise AssertionError
+        return self._process.pid
+
     def start(self) -> None:
         """Start the broker and wait until it listens."""
         self._process = GuardedProcess(

@@ -286,6 +286,10 @@ class AirflowApi:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task}"
         self.request("PATCH", path, {"new_state": state})
 
+    def set_run_state(self, dag_id: str, run_id: str, state: str = "failed") -> None:
+        """Mark a run, as a person does in the browser."""
+        self.request("PATCH", _run(dag_id, run_id), {"state": state})
+
     def clear(self, dag_id: str, run_id: str, tasks: Iterable[str] = (), *, downstream: bool = True) -> None:
         """Clear tasks of a run, so that they run again.
 

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -80,11 +81,13 @@ def test_commands_exist(block: Block) -> None:
 def command_lines(text: str) -> Iterable[list[str]]:
     """Yield the words of each call of a command of ours."""
     for line in text.replace("\\\n", " ").splitlines():
-        for part in re.split(r"&&|\|\||;|\|", line):
-            words = shlex.split(part, comments=True)
+        tokens = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+        tokens.whitespace_split = True
+        for is_between, part in groupby(tokens, lambda token: set(token) <= set("|&;")):
+            words = list(part)
             while words and re.fullmatch(r"[A-Z_]+=.*|sudo", words[0]):
                 words.pop(0)
-            if words and words[0] in COMMANDS:
+            if words and not is_between and words[0] in COMMANDS:
                 yield words
 
 

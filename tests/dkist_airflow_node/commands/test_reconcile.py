@@ -154,7 +154,8 @@ def test_watch_ends_while_a_server_does_not_answer(monkeypatch: pytest.MonkeyPat
 def test_the_unit_of_the_guide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The systemd unit on the page is one, and its command has the options that it names."""
     page = Path(__file__).parents[3] / "docs" / "how-to" / "failure-messages.md"
-    (text,) = re.findall(r"^```ini\n(\[Unit.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    text = page.read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```ini\n(# /etc/systemd.*?)^```", text, re.DOTALL | re.MULTILINE)
     unit = ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(text)

@@ -143,6 +143,7 @@ def test_how_long_and_with_what(tmp_path: Path) -> None:
     context = dag_context(instance, dag=dag, task=operators["Calibrate"])
     named, other = failed_tasks(context, {"Calibrate": "failed", "Write": "failed"})
     assert named.duration_seconds is None  # in the dag-processor its end is not known
+    assert named.max_tries is None  # there Airflow hands out a 0, and the alert would say "Attempt 2 of 1"
     assert (other.task_id, other.environment, other.distribution) == ("Write", "Write", "dkist-x 2.1.0")
     assert (other.max_tries, other.duration_seconds, other.try_number) == (None, None, None)
     instance.end_date = instance.start_date + timedelta(seconds=1.5)  # type: ignore[attr-defined]

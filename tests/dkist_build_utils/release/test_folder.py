@@ -30,7 +30,7 @@ def seen_by_a_reader(folder: Path) -> set[bytes] | None:
     """Return the distinct contents of a folder's twenty files, through one handle, as a reader has them."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        names = os.listdir(handle)  # noqa: PTH208 - of the very folder that was opened, whatever its name is by now
+        names = os.listdir(handle)  # of the very folder that was opened, whatever its name is by now
         texts = set()
         for name in names:
             with os.fdopen(os.open(name, os.O_RDONLY, dir_fd=handle), "rb") as file:

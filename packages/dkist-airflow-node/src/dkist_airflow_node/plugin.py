@@ -5,6 +5,7 @@ Every process of Airflow imports this, each task's own included. So nothing of o
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -18,7 +19,7 @@ class FailureListener:
     def on_starting(self, component: Any) -> None:
         """Import what the scheduler needs before its loop begins, and before it forks."""
         if hasattr(component, "_sa_instance_state"):  # a job of Airflow's, which has no type yet; not a task
-            import dkist_airflow_node.messages  # noqa: F401 for its effect
+            import_module("dkist_airflow_node.messages")
 
     @hookimpl
     def on_task_instance_failed(self, task_instance: Any, error: Any) -> None:

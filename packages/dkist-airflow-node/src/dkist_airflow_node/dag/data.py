@@ -145,8 +145,10 @@ def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[Mapping[str, 
             made_of = (
                 f"{environment['DKIST_LOCK'].rpartition('/')[2]}, SHA-256 {environment['DKIST_LOCK_SHA256'][:12]}..."
             )
-        else:
+        elif "DKIST_REQUIREMENT" in environment:
             made_of = f"{environment['DKIST_REQUIREMENT']}, no lock"
+        else:
+            made_of = "none, as no installed distribution holds the workflow"
         users.setdefault(made_of, []).append(task["task_id"])
     environments = "\n".join(f"- {made_of}: {', '.join(names)}" for made_of, names in users.items())
     built = f"Environments of the tasks, with Python {python}:\n\n{environments}"

@@ -153,7 +153,8 @@ def named_task(context: Mapping[str, Any]) -> FailedTask:
         recipe_run_id=_recipe_run_id(context.get("params"), _attribute(run, "conf")),
         reason=_reason(context),
         source=Source.WORKER if is_worker_callback(context) else Source.DAG_PROCESSOR,
-        max_tries=attempts_allowed(_attribute(instance, "max_tries")),
+        # For the DAG's callback Airflow makes an instance that has 0 here, whatever the task is allowed.
+        max_tries=None if is_dag_callback(context) else attempts_allowed(_attribute(instance, "max_tries")),
         duration_seconds=_duration_seconds(instance, is_running=is_worker_callback(context)),
         distribution=distribution_of(context.get("dag"), context.get("task") or _attribute(instance, "task")),
         environment=environment_of(context.get("task") or _attribute(instance, "task")),

@@ -70,6 +70,10 @@ class Writer:
     """
 
     def __init__(self) -> None:
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget the parent's thread and its work: this is a forked process, a task of the LocalExecutor for one."""
         self._waiting: deque[Failures] = deque()
         self._has_begun = False
         self._written: OrderedDict[tuple[str, int | None], None] = OrderedDict()
@@ -118,11 +122,5 @@ class Writer:
                 self._written.popitem(last=False)
 
 
-def _start_anew() -> None:
-    """Forget the parent's thread and its work: this is a forked process, a task of the LocalExecutor for one."""
-    global _writer  # noqa: PLW0603 one for each process
-    _writer = Writer()
-
-
 _writer = Writer()
-os.register_at_fork(after_in_child=_start_anew)
+os.register_at_fork(after_in_child=_writer.start_anew)

@@ -252,7 +252,7 @@ def spawn(command: list[str], environ: dict[str, str], descriptors: list[int]) -
         for target, descriptor in enumerate(descriptors):
             os.dup2(descriptor, target)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execvpe(command[0], command, environ)  # noqa: S606 no shell is what is wanted
+        os.execvpe(command[0], command, environ)
     except BaseException as error:
         os.write(2, f"{command[0]}: {error}\n".encode())
     finally:

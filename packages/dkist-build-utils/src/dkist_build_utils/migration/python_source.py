@@ -96,8 +96,8 @@ def _annotation(parameter: cst.Param) -> str:
 def _bindings(module: cst.Module) -> dict[str, str]:
     """Return by local name what a module imports from the core, or from what replaces it."""
     bound = {}
-    for statement in m.findall(module, m.ImportFrom()):
-        assert isinstance(statement, cst.ImportFrom)  # noqa: S101 for mypy: what the matcher finds
+    for found in m.findall(module, m.ImportFrom()):
+        statement = cst.ensure_type(found, cst.ImportFrom)
         origin = _full_name(statement.module)
         if statement.relative or isinstance(statement.names, cst.ImportStar):
             continue

@@ -91,7 +91,7 @@ def rewritten_pyproject(content: bytes, usage: Usage) -> Rewritten:
         if "dependencies" in project.get("dynamic", ()):
             decisions.append((1, f"the dependencies are dynamic: add {', '.join(wanted)} where they come from"))
         elif wanted:
-            project["dependencies"] = dependencies = tomlkit.array().multiline(True)  # noqa: FBT003 its only parameter
+            project["dependencies"] = dependencies = tomlkit.array().multiline(multiline=True)
     if dependencies is not None:
         _replace(dependencies, CORE_DISTRIBUTION, wanted)
     _rewrite_extras(project, usage, is_after_core=had_core)

@@ -97,7 +97,7 @@ def state_of(declared: Declaration) -> str:
     if path is None or declared.kind not in {"file", "folder"}:
         return UNCHECKED
     try:
-        found = os.stat(path)  # noqa: PTH116 a name of any bytes
+        found = os.stat(path)
         return SAME if declared.kind == "folder" else _state_of_file(declared, path, found)
     except (OSError, ValueError):
         return GONE
@@ -111,7 +111,7 @@ def _state_of_file(declared: Declaration, path: bytes, found: os.stat_result) ->
         return SAME
     if declared.sha256 is None:
         return TOUCHED
-    with open(path, "rb") as file:  # noqa: PTH123 a name of any bytes
+    with open(path, "rb") as file:
         return SAME if hashlib.file_digest(file, "sha256").hexdigest() == declared.sha256 else CHANGED
 
 

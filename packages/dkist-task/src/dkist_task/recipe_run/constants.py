@@ -150,7 +150,7 @@ class Constants(Mapping[str, Any]):
         return self._folder / f"{name}.json"
 
     def _missing(self, name: object) -> str:
-        from difflib import get_close_matches  # noqa: PLC0415 only an error pays for it
+        from difflib import get_close_matches  # only an error pays for it
 
         known = list(self)
         near = get_close_matches(str(name).lower(), [each.lower() for each in known], n=3)
