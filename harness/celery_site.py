@@ -226,7 +226,9 @@ def environment_above(folder: Path, base: Path, wheels: Path) -> Path:
     return python
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 300) -> str:
+def run(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 300
+) -> str:
     """Run a command and return its standard output.
 
     Raises
@@ -234,9 +236,8 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, timeout
     RuntimeError
         The command failed. The message has its output.
     """
-    done = subprocess.run(
-        command, env=None if env is None else dict(env), timeout=timeout, capture_output=True, text=True, check=False
-    )
+    environ = None if env is None else dict(env)
+    done = subprocess.run(command, env=environ, cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)[:300]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

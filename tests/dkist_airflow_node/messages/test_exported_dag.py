@@ -55,6 +55,7 @@ def test_name_and_version_come_from_the_tags(dag_id: str, tags: set[str], expect
         {"dag_id": None},
         {"dag_id": "vbi_l0_to_l1"},
         {"dag_id": "vbi_l0_to_l1_2.2.0"},
+        {"dag_id": "l0_to_l1_vbi_2.1.0", "tags": {"l0", "l1", "vbi", "2.1.0"}},  # dkist-processing-core's
     ],
 )
 def test_every_other_dag_is_foreign(other: dict[str, Any]) -> None:

@@ -85,6 +85,13 @@ def test_messages_of_other_versions_are_read() -> None:
     assert (message.workflow_name, message.source, message.idempotency_key) == ("x", None, None)
 
 
+def test_messages_of_the_predecessor_are_read() -> None:
+    """dkist-processing-core sends six members; run and log may be null."""
+    body = {"conversationId": "0c8d", "workflowName": "l0_to_l1_vbi", "workflowVersion": "1.0.0", "taskName": "Gain"}
+    message = FailureMessage.from_json(json.dumps(body | {"dagRunId": None, "logUrl": None}).encode())
+    assert (message.task_name, message.conversation_id, message.idempotency_key) == ("Gain", "0c8d", None)
+
+
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
