@@ -15,47 +15,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cache import cache_folder
+from harness.client_packages import COMMON, PYTHON, TEST, VBI, ClientPackage, fetch
 from harness.interpreter import find_interpreter
 from harness.packages import OWN_PROJECTS, build_wheels
-
-PYTHON = "3.13"
-"""The only Python that the clients run on."""
 
 
 @dataclass(frozen=True)
 class Client:
     """A client package on the index."""
 
-    name: str
-    """The distribution."""
-    version: str
-    """Its version."""
+    package: ClientPackage
+    """The release."""
     extras: tuple[str, ...]
     """The extras that a developer's environment has; a GPU's libraries are left out."""
 
     @property
+    def version(self) -> str:
+        """Its version."""
+        return self.package.version
+
+    @property
     def workflows(self) -> str:
         """The dotted name of the package that holds its workflows."""
-        return f"{self.name.replace('-', '_')}.workflows"
+        return f"{self.package.import_name}.workflows"
 
     @property
     def requirement(self) -> str:
         """What to install."""
-        return f"{self.name}[{','.join(self.extras)}]=={self.version}"
+        return f"{self.package.name}[{','.join(self.extras)}]=={self.version}"
 
     @property
     def title(self) -> str:
         """Its name in tables and folders."""
-        return f"{self.name.removeprefix('dkist-processing-')}-{self.version}"
+        return f"{self.package.name.removeprefix('dkist-processing-')}-{self.version}"
 
 
 _COMPLETE = ".complete"
-_COMMON = Client("dkist-processing-common", "14.8.0", ())
-"""What both build upon, in the version that they pin; it is migrated too, and a local version fits the pin."""
-CLIENTS = (
-    Client("dkist-processing-vbi", "2.3.0", ("asdf", "inventory", "quality")),
-    Client("dkist-processing-test", "1.46.0", ("asdf", "dask", "inventory", "quality")),
-)
+CLIENTS = (Client(VBI, ("asdf", "inventory", "quality")), Client(TEST, ("asdf", "dask", "inventory", "quality")))
 
 
 @dataclass(frozen=True)
@@ -92,8 +88,10 @@ def migrated_client(client: Client) -> MigratedClient:
     ------
     InterpreterMissingError
         This machine has no Python that it runs on.
+    IndexMissingError
+        The index does not give it.
     subprocess.CalledProcessError
-        It cannot be fetched, migrated, built or installed; perhaps the index is out of reach.
+        It cannot be migrated, built or installed.
     """
     folders = cache_folder("client-builds")
     folder = folders / f"migrated-{client.title}-{_state_of_source()}"
@@ -102,8 +100,8 @@ def migrated_client(client: Client) -> MigratedClient:
         for old in folders.glob(f"migrated-{client.title}-*"):
             shutil.rmtree(old)
         build_wheels(wheels)
-        for each, version in ((_COMMON, f"{_COMMON.version}+dkist"), (client, client.version)):
-            project = _source_of(each, folder / "source")
+        for package, version in ((COMMON, COMMON.migrated_version), (client.package, client.version)):
+            project = _source_of(package, folder / "source")
             migrate = [sys.executable, "-m", "dkist_build_utils", "migrate", "--allow-dirty", str(project)]
             subprocess.run(migrate, check=True, stdout=subprocess.DEVNULL)
             _build_wheel(project, version, wheels)
@@ -122,15 +120,11 @@ def _state_of_source() -> str:
     return state.hexdigest()[:12]
 
 
-def _source_of(client: Client, folder: Path) -> Path:
-    """Fetch the source of a release into a folder and return that of the project."""
-    python, wanted = str(find_interpreter(PYTHON)), f"{client.name}=={client.version}"
-    fetch = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(folder)]
-    subprocess.run([*fetch, wanted], env=_environ(), check=True, stderr=subprocess.DEVNULL)
-    stem = f"{client.name.replace('-', '_')}-{client.version}"
-    with tarfile.open(folder / f"{stem}.tar.gz") as archive:
+def _source_of(package: ClientPackage, folder: Path) -> Path:
+    """Unpack the source of a release into a folder and return that of the project."""
+    with tarfile.open(fetch(package)) as archive:
         archive.extractall(folder, filter="data")
-    return folder / stem
+    return folder / f"{package.import_name}-{package.version}"
 
 
 def _build_wheel(project: Path, version: str, wheels: Path) -> None:

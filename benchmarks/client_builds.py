@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from benchmarks.client import CLIENTS, migrated_client, original_client
 from benchmarks.measure import Comparison, report
 from benchmarks.predecessor import NAME
+from harness.client_packages import IndexMissingError
 from harness.interpreter import InterpreterMissingError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _compared(client: Client) -> list[Comparison]:
     """Return a row for each command of ours, or one that says why there is none."""
     try:
         predecessor, ours = original_client(client), migrated_client(client)
-    except (InterpreterMissingError, subprocess.CalledProcessError) as error:
+    except (IndexMissingError, InterpreterMissingError, subprocess.CalledProcessError) as error:
         return [
             _row(f"{client.title}: {name}", _Cost(0.0, 0.0), None, limit, str(error)) for name, limit in _LIMITS.items()
         ]
