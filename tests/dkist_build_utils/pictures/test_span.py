@@ -15,7 +15,7 @@ def test_lines_that_are_no_spans_are_skipped_and_counted(span_folder: Path, capl
     """What a killed task or another program left does not hide the rest, and the page says that it was there."""
     before = read_spans(span_folder)
     assert before.skipped_lines == 0
-    file = next(span_folder.iterdir())
+    file = next(path for path in span_folder.rglob("*") if path.is_file())
     file.write_bytes(file.read_bytes() + b'{"resourceSpans":[{"resource"')
     span = '{"traceId": "1", "spanId": "2", "name": "x", "startTimeUnixNano": "%s", "endTimeUnixNano": "%s"}'
     line = '{"resourceSpans": [{"scopeSpans": [{"spans": [%s]}]}]}'

@@ -41,6 +41,7 @@ def test_wrong_member_is_named_with_its_task(
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["workflows"][0]["tasks"][1][key] = value
     path = write_archive(tmp_path / "a.tar.gz", folder, manifest__json=json.dumps(manifest).encode())
-    with pytest.raises(BuildError, match=rf"^manifest\.json: workflow '\w+', task 'Calibrate': {message}") as caught:
+    said = rf"a\.tar\.gz: manifest\.json: workflow '\w+', task 'Calibrate': {message}"
+    with pytest.raises(BuildError, match=said) as caught:
         find_release(path)
     assert "\n" not in str(caught.value)
