@@ -17,20 +17,8 @@ class AirflowNotInstalledError(AirflowNodeError, ImportError):
         )
 
 
-class MessageError(AirflowNodeError):
-    """A failure message cannot be read, spooled or published."""
-
-
-class MessageFormatError(MessageError, ValueError):
-    """Bytes are not a failure message."""
-
-
-class SpoolError(MessageError, OSError):
-    """The spool cannot take a message, or cannot be read."""
-
-
-class BusSettingsError(MessageError, ValueError):
-    """A setting of the message bus is wrong.
+class VariableError(AirflowNodeError, ValueError):
+    """An environment variable holds a wrong value.
 
     Parameters
     ----------
@@ -43,6 +31,22 @@ class BusSettingsError(MessageError, ValueError):
     def __init__(self, variable: str, problem: str) -> None:
         self.variable, self.problem = variable, problem
         super().__init__(f"{variable} {problem}")
+
+
+class MessageError(AirflowNodeError):
+    """A failure message cannot be read, spooled or published."""
+
+
+class MessageFormatError(MessageError, ValueError):
+    """Bytes are not a failure message."""
+
+
+class SpoolError(MessageError, OSError):
+    """The spool cannot take a message, or cannot be read."""
+
+
+class BusSettingsError(MessageError, VariableError):
+    """A setting of the message bus is wrong."""
 
 
 class BusUnreachableError(MessageError, ConnectionError):
@@ -95,20 +99,8 @@ class SiteError(AirflowNodeError):
     """Airflow's REST API, or the dags folder, cannot say what it is asked for."""
 
 
-class SiteSettingsError(SiteError, ValueError):
-    """A setting of the connection to Airflow's REST API is wrong.
-
-    Parameters
-    ----------
-    variable : str
-        The environment variable.
-    problem : str
-        What is wrong with it and what it should be. Holds no value that could be secret.
-    """
-
-    def __init__(self, variable: str, problem: str) -> None:
-        self.variable, self.problem = variable, problem
-        super().__init__(f"{variable} {problem}")
+class SiteSettingsError(SiteError, VariableError):
+    """A setting of the connection to Airflow's REST API is wrong."""
 
 
 class SiteUnreachableError(SiteError, ConnectionError):
