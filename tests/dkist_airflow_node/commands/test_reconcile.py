@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -102,10 +103,10 @@ def end(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def wait_for(condition: object, process: subprocess.Popen[str], *, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], *, seconds: float = 60) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -140,9 +141,9 @@ def test_watch_ends_while_a_server_does_not_answer(monkeypatch: pytest.MonkeyPat
     """SIGTERM does not wait for the deadline of a request."""
     asked: list[bool] = []
 
-    def say_nothing(connection: object) -> None:
+    def say_nothing(connection: socket.socket) -> None:
         asked.append(True)
-        servers.say_nothing(connection)  # type: ignore[arg-type]
+        servers.say_nothing(connection)
 
     with servers.serving(say_nothing) as port:
         monkeypatch.setenv("DKIST_AIRFLOW_URL", f"http://127.0.0.1:{port}")

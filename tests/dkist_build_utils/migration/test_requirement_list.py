@@ -28,8 +28,8 @@ frozen = [
 ]
 
 [tool.black]
-line-length = 100 # as ever it was
-""".replace("as ever it was", "wide")
+line-length = 100 # wide
+"""
 
 USAGE = usage_of(
     [
