@@ -39,8 +39,10 @@ class Balance:
 
     missing: list[Failure] = field(default_factory=list)
     """The failures without a key."""
+    forgotten: list[tuple[Place, str]] = field(default_factory=list)
+    """The keys of failures that happened, by the task's own word, and that Airflow never recorded."""
     surplus: list[tuple[Place, str]] = field(default_factory=list)
-    """The keys without a failure of their own."""
+    """The keys of no failure at all."""
     reported: Counter[str] = field(default_factory=Counter)
     """How many failures have a key, by kind."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -50,7 +52,7 @@ class Balance:
 
     @property
     def holds(self) -> bool:
-        """Whether distinct keys and distinct failures are the same."""
+        """Whether each failure has a key of its own, and each key a failure."""
         return not self.missing and not self.surplus
 
 
@@ -80,8 +82,21 @@ def failures_in(rows: Iterable[Mapping[str, Any]], kinds: Mapping[tuple[str, str
     return found
 
 
-def balance(failures: Iterable[Failure], messages: Iterable[Mapping[str, Any]]) -> Balance:
-    """Compare failures with the messages of the queue."""
+def balance(
+    failures: Iterable[Failure], messages: Iterable[Mapping[str, Any]], raised: Mapping[Place, int] | None = None
+) -> Balance:
+    """Compare failures with the messages of the queue.
+
+    Parameters
+    ----------
+    failures : Iterable[Failure]
+        What Airflow knows.
+    messages : Iterable[Mapping[str, Any]]
+        The messages, with their members' names.
+    raised : Mapping[Place, int], optional
+        How often the code of a task without retries has raised, by its own word. Airflow forgets such a failure when
+        its scheduler and the task's supervisor are killed before they could record it.
+    """
     expected: dict[Place, set[datetime]] = defaultdict(set)
     made = Balance()
     by_end: dict[tuple[Place, datetime], Failure] = {}
@@ -103,7 +118,10 @@ def balance(failures: Iterable[Failure], messages: Iterable[Mapping[str, Any]]) 
             else:
                 made.reported[by_end[place, end].kind] += 1
                 del of_place[key]
-        made.surplus += [(place, key) for key in of_place]
+        left = sorted(of_place, key=lambda key: min(of_place[key]))
+        unrecorded = max(0, (raised or {}).get(place, 0) - len(ends))
+        made.forgotten += [(place, key) for key in left[:unrecorded]]
+        made.surplus += [(place, key) for key in left[unrecorded:]]
     return made
 
 

@@ -2,7 +2,8 @@
 
 Tasks end in every way, components and the broker are killed, the disk of the messages is full, and runs are marked and
 cleared by hand. Then one ``messages reconcile`` and one ``messages resend`` run. The account compares the distinct keys
-in the queue with the final failures in Airflow's database, and the exit status is 1 if they are not the same.
+in the queue with the final failures in Airflow's database, and the exit status is 1 if they are not the same. A key of
+a failure that the task's own journal shows, but Airflow does not, is listed as forgotten by Airflow.
 
 PostgreSQL on 127.0.0.1:5432 must accept the user postgres. RabbitMQ must be installed. The user must be root: a small
 disk is mounted for the messages. Nothing is left running. Ctrl-C ends the faults, and the account is of those so far.
@@ -23,8 +24,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.demo import new_run
-from harness.fault_account import Balance, Failure, balance, failures_in
-from harness.fault_package import read_journal
+from harness.fault_account import Balance, Failure, Place, balance, failures_in
+from harness.fault_package import ONCE, read_journal
 from harness.fault_plan import HAND, KINDS, PlannedRun, Trouble, plan
 from harness.fault_site import FAILURE_QUEUE, FaultSite, fault_site
 from harness.packages import ROOT
@@ -163,7 +164,13 @@ class Trial:
             f"{len(messages)} messages in the queue, by source: {dict(sources)}; "
             f"{len(alone)} failures are reported by the reconciler alone"
         )
-        return balance([*self._cleared, *failures_in(rows, self._kinds)], messages)
+        return balance([*self._cleared, *failures_in(rows, self._kinds)], messages, self._raised(rows))
+
+    def _raised(self, rows: list[dict[str, Any]]) -> Counter[Place]:
+        """Return how often each task without a retry has raised, by the journal that it writes itself."""
+        dag_ids = {row["run_id"]: row["dag_id"] for row in rows}
+        met = [each for each in read_journal(self.site.journal) if each.fate == "raise" and each.task in ONCE]
+        return Counter((dag_ids[f"fault-{each.run}"], f"fault-{each.run}", each.task) for each in met)
 
     def _wait_for_the_end(self) -> None:
         """Wait for the end of the last runs, and for what Airflow calls back after that."""
@@ -295,11 +302,12 @@ def report(found: Balance, faults: Counter[str], *, seed: int) -> str:
     total = found.failures.total()
     lines.append(f"{'all':22}{faults.total():8}{total:10}{found.reported.total():12}{len(found.missing):9}")
     lines += [f"missing: {failure.kind}: {failure.place} at {failure.end}" for failure in found.missing]
+    lines += [f"forgotten by Airflow: {place}: {key}" for place, key in found.forgotten]
     lines += [f"surplus: {place}: {key}" for place, key in found.surplus]
     verdict = "the same" if found.holds else "NOT the same"
     lines.append(
-        f"Seed {seed}: {faults.total()} faults, {total} final failures, {found.keys} distinct keys, "
-        f"{len(found.missing)} missing, {len(found.surplus)} surplus: {verdict}"
+        f"Seed {seed}: {faults.total()} faults, {total} final failures and {len(found.forgotten)} that Airflow forgot, "
+        f"{found.keys} distinct keys, {len(found.missing)} missing, {len(found.surplus)} surplus: {verdict}"
     )
     return "\n".join(lines)
 

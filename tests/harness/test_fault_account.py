@@ -52,6 +52,15 @@ def test_a_second_key_of_one_failure_is_surplus() -> None:
     assert sorted(found.surplus, key=str) == [(PLACE, "b"), (other, "c")]
 
 
+def test_a_key_of_a_failure_that_airflow_forgot_is_not_surplus() -> None:
+    """By its journal the task has raised more often than Airflow knows; no more keys than that are excused."""
+    found = balance([failure(60)], [message("a", 1), message("b", 61), message("c", 62)], {PLACE: 2})
+    assert (found.forgotten, found.surplus) == ([(PLACE, "a")], [(PLACE, "c")])
+    assert not found.holds
+    assert balance([], [message("a", 1)], {PLACE: 1}).holds
+    assert balance([failure(0)], [message("a", 1), message("b", 2)], {PLACE: 1}).surplus == [(PLACE, "b")]
+
+
 def test_an_older_key_does_not_report_a_newer_failure() -> None:
     """A failure after a clearing needs a key of its own: a reader of the queue would drop the older one."""
     found = balance([failure(0), failure(60)], [message("a", 1)])
