@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import pkgutil
@@ -58,7 +59,7 @@ def discover_workflows(workflow_package: ModuleType | str) -> Discovery:
     places: dict[int, list[str]] = defaultdict(list)
     workflows: dict[int, Workflow] = {}
     package = workflow_package if isinstance(workflow_package, str) else workflow_package.__name__
-    with contextlib.redirect_stdout(sys.stderr), _exits_raised():
+    with contextlib.redirect_stdout(sys.stderr), _exits_raised(), _no_garbage_collected():
         for module in _public_modules(workflow_package, faults):
             for name, value in vars(module).items():
                 if name.startswith("_"):
@@ -147,6 +148,18 @@ def _exits_raised() -> Iterator[None]:
         yield
     finally:
         os._exit = real
+
+
+@contextlib.contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """Let no garbage be collected: what an import makes stays, and looking through it takes an eighth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _imported(name: str, faults: list[Fault]) -> ModuleType | None:
