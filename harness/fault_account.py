@@ -1,7 +1,7 @@
 """Whether every final failure that Airflow knows has one key in the queue, and no key is there without a failure.
 
-What Airflow knows comes from its database, and the queue's messages are only compared by DAG, run, task and time: no
-code of the distributions takes part in it, and no key is calculated.
+What Airflow knows comes from its database, and the queue's messages are only compared by DAG, run, task, attempt and
+time: no code of the distributions takes part in it, and no key is calculated.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 SLACK = timedelta(seconds=2)
 """How much earlier than the end of its task a message may have been made: the database writes the end later."""
 
 Place = tuple[str, str, str | None]
 """DAG id, run id, and the task; None for a run that has failed without one."""
+
+Witnessed = tuple[Place, int | None]
+"""Where something failed, and the attempt; None for a run."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Failure:
     """When."""
     kind: str
     """The kind of fault that befell the task."""
+    attempt: int | None = None
+    """Which attempt of the task it was; None if none has begun, or for a run."""
 
 
 @dataclass
@@ -40,7 +45,7 @@ class Balance:
     missing: list[Failure] = field(default_factory=list)
     """The failures without a key."""
     forgotten: list[tuple[Place, str]] = field(default_factory=list)
-    """The keys of failures that happened, by the task's own word, and that Airflow never recorded."""
+    """The keys of failures that happened, by another's word, and that Airflow's tables do not show."""
     surplus: list[tuple[Place, str]] = field(default_factory=list)
     """The keys of no failure at all."""
     reported: Counter[str] = field(default_factory=Counter)
@@ -62,7 +67,8 @@ def failures_in(rows: Iterable[Mapping[str, Any]], kinds: Mapping[tuple[str, str
     Parameters
     ----------
     rows : Iterable[Mapping[str, Any]]
-        ``dag_id``, ``run_id``, ``run_state``, ``run_end``, ``task_id``, ``state`` and ``end`` of each task.
+        ``dag_id``, ``run_id``, ``run_state``, ``run_end``, ``task_id``, ``state``, ``try_number`` and ``end`` of each
+        task.
     kinds : Mapping[tuple[str, str], str]
         The kind of fault by run id and task.
     """
@@ -75,7 +81,8 @@ def failures_in(rows: Iterable[Mapping[str, Any]], kinds: Mapping[tuple[str, str
         for row in failed:
             task, end = row["task_id"], row["end"] or row["run_end"]
             kind = kinds.get((run_id, task), "other")
-            found.append(Failure((dag_id, run_id, task), datetime.fromisoformat(end), kind))
+            place, attempt = (dag_id, run_id, task), row["try_number"] or None
+            found.append(Failure(place, datetime.fromisoformat(end), kind, attempt))
         if not failed and tasks[0]["run_state"] == "failed":
             kind = kinds.get((run_id, tasks[0]["task_id"]), "other")
             found.append(Failure((dag_id, run_id, None), datetime.fromisoformat(tasks[0]["run_end"]), kind))
@@ -83,49 +90,51 @@ def failures_in(rows: Iterable[Mapping[str, Any]], kinds: Mapping[tuple[str, str
 
 
 def balance(
-    failures: Iterable[Failure], messages: Iterable[Mapping[str, Any]], raised: Mapping[Place, int] | None = None
+    failures: Iterable[Failure], messages: Iterable[Mapping[str, Any]], witnessed: Collection[Witnessed] = ()
 ) -> Balance:
     """Compare failures with the messages of the queue.
 
     Parameters
     ----------
     failures : Iterable[Failure]
-        What Airflow knows.
+        What Airflow's tables of runs and tasks show in the end, or have shown before a clearing.
     messages : Iterable[Mapping[str, Any]]
         The messages, with their members' names.
-    raised : Mapping[Place, int], optional
-        How often the code of a task without retries has raised, by its own word. Airflow forgets such a failure when
-        its scheduler and the task's supervisor are killed before they could record it.
+    witnessed : Collection[Witnessed], optional
+        Attempts that have failed by another's word. Airflow forgets a failure when its scheduler and the task's
+        supervisor are killed before they have recorded it, and when a run is marked while the scheduler looks at it.
     """
-    expected: dict[Place, set[datetime]] = defaultdict(set)
-    made = Balance()
-    by_end: dict[tuple[Place, datetime], Failure] = {}
+    expected: dict[Place, set[Failure]] = defaultdict(set)
     for failure in failures:
-        expected[failure.place].add(failure.end)
-        by_end[failure.place, failure.end] = failure
-    made.failures.update(failure.kind for failure in by_end.values())
-    keys: dict[Place, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
+        expected[failure.place].add(failure)
+    keys: dict[Place, dict[str, list[Mapping[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for message in messages:
         dag_id = f"{message['workflowName']}_{message['workflowVersion']}"
-        place = dag_id, message["dagRunId"], message["taskName"]
-        keys[place][message["idempotencyKey"]].append(datetime.fromisoformat(message["time"]))
-    made.keys = len({key for of_place in keys.values() for key in of_place})
+        keys[dag_id, message["dagRunId"], message["taskName"]][message["idempotencyKey"]].append(message)
+    made = Balance(keys=len({key for of_place in keys.values() for key in of_place}))
     for place in expected.keys() | keys.keys():
-        ends, of_place = sorted(expected[place]), keys[place]
-        for end in ends:
-            if (key := _key_of(end, of_place)) is None:
-                made.missing.append(by_end[place, end])
+        of_place = keys[place]
+        for failure in sorted(expected[place], key=lambda each: each.end):
+            made.failures[failure.kind] += 1
+            if (key := _key_of(failure, of_place)) is None:
+                made.missing.append(failure)
             else:
-                made.reported[by_end[place, end].kind] += 1
+                made.reported[failure.kind] += 1
                 del of_place[key]
-        left = sorted(of_place, key=lambda key: min(of_place[key]))
-        unrecorded = max(0, (raised or {}).get(place, 0) - len(ends))
-        made.forgotten += [(place, key) for key in left[:unrecorded]]
-        made.surplus += [(place, key) for key in left[unrecorded:]]
+        others = {attempt for where, attempt in witnessed if where == place}
+        others -= {failure.attempt for failure in expected[place]}
+        for key, of_key in of_place.items():
+            is_forgotten = any(message["tryNumber"] in others for message in of_key)
+            (made.forgotten if is_forgotten else made.surplus).append((place, key))
     return made
 
 
-def _key_of(end: datetime, keys: Mapping[str, Sequence[datetime]]) -> str | None:
-    """Return the key that was reported first, of those reported since a failure happened; None if there is none."""
-    later = {key: times for key, times in keys.items() if max(times) >= end - SLACK}
+def _key_of(failure: Failure, keys: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
+    """Return the key of an attempt; where no message says the attempt, the one that was reported first since then."""
+    if failure.attempt is not None:
+        for key, messages in keys.items():
+            if any(message["tryNumber"] == failure.attempt for message in messages):
+                return key
+    times = {key: [datetime.fromisoformat(each["time"]) for each in messages] for key, messages in keys.items()}
+    later = {key: of_key for key, of_key in times.items() if max(of_key) >= failure.end - SLACK}
     return min(later, key=lambda key: min(later[key]), default=None)

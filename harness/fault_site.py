@@ -44,6 +44,12 @@ SELECT row_to_json(each)::text FROM (
 ) each
 """
 
+_AUDITED = """
+SELECT row_to_json(each)::text FROM (
+  SELECT DISTINCT dag_id, run_id, task_id, try_number FROM log WHERE event = 'failed' AND task_id IS NOT NULL
+) each
+"""
+
 
 class FaultSite:
     """The running deployment that `fault_site` makes."""
@@ -63,6 +69,10 @@ class FaultSite:
         ids = ", ".join(f"'{each}'" for each in run_ids or ())
         where = "" if run_ids is None else f"WHERE r.run_id IN ({ids})" if run_ids else "WHERE false"
         return [json.loads(row) for row in ask_database(self.airflow.python, self._database, _ROWS.format(where=where))]
+
+    def failures_in_audit_log(self) -> list[dict[str, Any]]:
+        """Return the attempts of which Airflow's audit log says that they have failed: not all are there."""
+        return [json.loads(row) for row in ask_database(self.airflow.python, self._database, _AUDITED)]
 
     def command(self, *arguments: str) -> str:
         """Run ``dkist-airflow-node`` as the operators of the site do, and return what it printed."""

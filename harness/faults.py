@@ -2,8 +2,8 @@
 
 Tasks end in every way, components and the broker are killed, the disk of the messages is full, and runs are marked and
 cleared by hand. Then one ``messages reconcile`` and one ``messages resend`` run. The account compares the distinct keys
-in the queue with the final failures in Airflow's database, and the exit status is 1 if they are not the same. A key of
-a failure that the task's own journal shows, but Airflow does not, is listed as forgotten by Airflow.
+in the queue with the final failures in Airflow's database, and the exit status is 1 if they are not the same. A failure
+that is not there, but in the task's own journal or in Airflow's audit log, is listed as forgotten by Airflow.
 
 PostgreSQL on 127.0.0.1:5432 must accept the user postgres. RabbitMQ must be installed. The user must be root: a small
 disk is mounted for the messages. Nothing is left running. Ctrl-C ends the faults, and the account is of those so far.
@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.demo import new_run
-from harness.fault_account import Balance, Failure, Place, balance, failures_in
+from harness.fault_account import Balance, Failure, Witnessed, balance, failures_in
 from harness.fault_package import ONCE, read_journal
 from harness.fault_plan import HAND, KINDS, PlannedRun, Trouble, plan
 from harness.fault_site import FAILURE_QUEUE, FaultSite, fault_site
@@ -102,6 +102,7 @@ class Trial:
         self._done: Counter[str] = Counter()
         self._kinds: dict[tuple[str, str], str] = {}
         self._cleared: list[Failure] = []
+        self._marked: list[str] = []
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -164,13 +165,23 @@ class Trial:
             f"{len(messages)} messages in the queue, by source: {dict(sources)}; "
             f"{len(alone)} failures are reported by the reconciler alone"
         )
-        return balance([*self._cleared, *failures_in(rows, self._kinds)], messages, self._raised(rows))
+        return balance([*self._cleared, *failures_in(rows, self._kinds)], messages, self._witnessed(rows))
 
-    def _raised(self, rows: list[dict[str, Any]]) -> Counter[Place]:
-        """Return how often each task without a retry has raised, by the journal that it writes itself."""
+    def _witnessed(self, rows: list[dict[str, Any]]) -> set[Witnessed]:
+        """Return the attempts without a retry that have failed by their own journal or by Airflow's audit log.
+
+        Also the runs that Airflow has marked as failed by hand, by its answer.
+        """
         dag_ids = {row["run_id"]: row["dag_id"] for row in rows}
-        met = [each for each in read_journal(self.site.journal) if each.fate == "raise" and each.task in ONCE]
-        return Counter((dag_ids[f"fault-{each.run}"], f"fault-{each.run}", each.task) for each in met)
+        found: set[Witnessed] = {((dag_ids[run_id], run_id, None), None) for run_id in self._marked}
+        for each in read_journal(self.site.journal):
+            run_id = f"fault-{each.run}"
+            if each.fate == "raise" and each.task in ONCE:
+                found.add(((dag_ids[run_id], run_id, each.task), each.attempt))
+        for event in self.site.failures_in_audit_log():
+            if event["task_id"] in ONCE:
+                found.add(((event["dag_id"], event["run_id"], event["task_id"]), event["try_number"]))
+        return found
 
     def _wait_for_the_end(self) -> None:
         """Wait for the end of the last runs, and for what Airflow calls back after that."""
@@ -188,6 +199,7 @@ class Trial:
         for run in self._active:
             with suppress(AirflowRefusalError, OSError):
                 self._patiently(partial(self.site.airflow.set_run_state, run.dag_id, run.run_id))
+                self._marked.append(run.run_id)
                 self._done["mark-run"] += 1
         self._active.clear()
 
@@ -270,6 +282,7 @@ class Trial:
         try:
             if hand in {"mark-run", "mark-run-early"}:
                 self._patiently(lambda: airflow.set_run_state(*ids))
+                self._marked.append(run.run_id)
                 self._done[hand] += 1
             elif hand == "clear-running" and running:
                 self._patiently(lambda: airflow.clear(*ids, running))

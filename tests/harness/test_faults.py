@@ -40,6 +40,7 @@ def test_the_account_names_what_has_no_partner() -> None:
         "dagRunId": "fault-4",
         "taskName": None,
         "idempotencyKey": "k-1",
+        "tryNumber": None,
         "time": END.isoformat(),
     }
     said = report(balance([lost], [more]), Counter({"raise": 2}), seed=5)

@@ -41,7 +41,12 @@ def test_list_for_machines(spool: Spool, capsys: pytest.CaptureFixture[str]) -> 
     message = json.loads(make_message().to_json()) | {"addedLater": 1}
     spool.add(json.dumps(message).encode())
     assert main(["messages", "list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"waiting": [message], "unreadable": [], "aside": []}
+    assert json.loads(capsys.readouterr().out) == {
+        "waiting": [message],
+        "unreadable": [],
+        "aside": [],
+        "undecided": [],
+    }
 
 
 @pytest.mark.timeout(30)

@@ -200,6 +200,50 @@ def test_a_task_that_was_ended_by_hand_has_not_failed(state: str | None, count: 
     assert len(waiting(spool)) == count
 
 
+STOPPED = type("TaskTerminated", (Exception,), {})
+
+
+@pytest.mark.parametrize(
+    ("state", "counts"),
+    [
+        ("failed", (1, 0)),
+        ("running", (1, 0)),
+        ("skipped", (1, 0)),
+        ("success", (0, 0)),
+        ("restarting", (0, 0)),
+        ("queued", (0, 1)),
+        (None, (0, 1)),
+    ],
+)
+def test_a_stopped_task_has_failed_if_airflow_says_so(state: str | None, counts: tuple[int, int], spool: Spool) -> None:
+    """Somebody has stopped it: marked, cleared, or shut its worker down. What is unclear waits for a reconciliation."""
+    publish(task_context(Instance(states={"Calibrate": state}), exception=STOPPED()))
+    assert (len(spool.paths()), len(spool.undecided.paths())) == counts
+    for path in (*spool.paths(), *spool.undecided.paths()):
+        assert json.loads(path.read_bytes())["reason"] == (
+            "TaskTerminated: the task was stopped from outside: it was marked or cleared, or its worker was shut down"
+        )
+
+
+def test_a_stopped_task_and_an_airflow_that_does_not_answer(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have been marked as success, so no alert is sent; the message survives, and the log says where it is."""
+    monkeypatch.setattr(Instance, "get_task_states", lambda *_, **__: time.sleep(600))
+    assert publish(task_context(exception=STOPPED("SIGTERM"))) < 2 + SLACK_SECONDS
+    assert (len(spool.paths()), len(spool.undecided.paths())) == (0, 1)
+    assert "messages reconcile" in caplog.text
+
+
+def test_a_stopped_task_is_reported_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message too many is better than one that is lost."""
+    spool = servers.use_no_broker(monkeypatch, tmp_path / "other")
+    spool.folder.mkdir(mode=0o700)
+    (spool.folder / "undecided").touch()
+    publish(task_context(Instance(states={"Calibrate": None}), exception=STOPPED()))
+    assert len(spool.paths()) == 1
+
+
 @pytest.mark.parametrize("state", ["restarting", "running"])
 def test_nobody_sends_a_message_while_airflow_is_asked(
     state: str, spool: Spool, monkeypatch: pytest.MonkeyPatch

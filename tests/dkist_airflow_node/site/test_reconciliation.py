@@ -6,67 +6,30 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dkist_airflow_node.errors import SiteError, SpoolError
-from dkist_airflow_node.messages import FailureMessage, Ledger, Spool, read_message
-from dkist_airflow_node.messages.failed_task import named_task
-from dkist_airflow_node.site import AirflowApi, Reconciliation, reconcile, site_settings
-from dkist_airflow_node.site import api as api_module
-from tests.dkist_airflow_node.messages.airflow_context import Instance, dag_context, task_context
+from dkist_airflow_node.messages import Ledger, Spool, read_message
+from dkist_airflow_node.site import Reconciliation
+from dkist_airflow_node.site.undecided import Decisions
 from tests.dkist_airflow_node.site.airflow_server import (
     CREATED,
     NOW,
     AirflowServer,
-    airflow_server,
     dag_row,
     iso,
     run_row,
     task_row,
 )
+from tests.dkist_airflow_node.site.reconciled import callback_key, run, spooled
 
 CLEARED = CREATED + timedelta(minutes=30)
 HOSTILE = "x\x1b[2J\u202e'; DROP TABLE\nvbi/../..%2f#?"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowServer]:
-    """Return an Airflow with one failed task of one run."""
-    monkeypatch.setattr(api_module, "PAUSES", (0.0, 0.0))
-    with airflow_server() as server:
-        server.runs, server.tasks = [run_row()], [task_row(), task_row("Parse", state="success")]
-        yield server
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    """Return a spool."""
-    return Spool(tmp_path / "spool")
-
-
-def run(server: AirflowServer, spool: Spool, **more: Any) -> Reconciliation:
-    """Reconcile the last day."""
-    api = AirflowApi(site_settings({"DKIST_AIRFLOW_URL": server.url}))
-    return reconcile(api, spool, **{"since": NOW - timedelta(days=1), "until": NOW + timedelta(hours=1), **more})
-
-
-def spooled(spool: Spool) -> list[FailureMessage]:
-    """Return the messages that wait."""
-    return [FailureMessage.from_json(read_message(path)) for path in spool.paths()]
-
-
-def callback_key(number: int = 0, *, task: str = "Calibrate", map_index: int = -1, is_dag: bool = False) -> str:
-    """Return the key that a callback gives the failure of a task."""
-    run = SimpleNamespace(run_id="r1", run_after=CREATED, clear_number=number, conf={})
-    make = dag_context if is_dag else task_context
-    return named_task(make(Instance(task_id=task, map_index=map_index), dag_run=run)).idempotency_key
 
 
 def cleared(server: AirflowServer, number: int = 1) -> None:
@@ -261,7 +224,7 @@ def test_young_failures_are_left_to_the_callbacks(server: AirflowServer, spool: 
 
 def test_old_failures_are_left_out(server: AirflowServer, spool: Spool) -> None:
     """What ended before the span is not asked for."""
-    assert run(server, spool, since=NOW - timedelta(minutes=59)) == Reconciliation(0, 0, ())
+    assert run(server, spool, since=NOW - timedelta(minutes=59)) == Reconciliation(0, 0, (), Decisions(0, 0))
 
 
 def test_several_hundred_runs(server: AirflowServer, spool: Spool) -> None:
@@ -278,7 +241,7 @@ def test_several_hundred_runs(server: AirflowServer, spool: Spool) -> None:
 def test_workflows_of_others(server: AirflowServer, spool: Spool) -> None:
     """A DAG that was not exported is not ours to report."""
     server.dags = [dag_row("vbi_l0_1.0.0", owner="someone")]
-    assert run(server, spool) == Reconciliation(0, 0, ())
+    assert run(server, spool) == Reconciliation(0, 0, (), Decisions(0, 0))
     assert not any("/list" in line for line in server.asked)
 
 

@@ -102,7 +102,8 @@ def _try_bus(message: FailureMessage) -> int:
 def list_command(*, as_json: bool) -> None:
     """List the messages that wait in the spool, oldest first.
 
-    The list also names the files that are not messages, and those that were set aside.
+    The list also names the files that are not messages, those that were set aside, and messages of stopped tasks that
+    are not sent before 'messages reconcile' has asked Airflow.
     """
     spool = Spool(spool_folder(os.environ))
     waiting: list[tuple[Path, bytes]] = []
@@ -113,11 +114,11 @@ def list_command(*, as_json: bool) -> None:
         except MessageFormatError:
             if path.is_symlink() or path.exists():  # else it was published in this moment
                 unreadable.append(path)
-    aside = spool.paths_aside()
+    aside, undecided = spool.paths_aside(), spool.undecided.paths()
     if as_json:
         messages = [json.loads(body) for _, body in waiting]
-        paths = {"unreadable": [str(path) for path in unreadable], "aside": [str(path) for path in aside]}
-        click.echo(json.dumps({"waiting": messages, **paths}, indent=2))
+        paths = {"unreadable": unreadable, "aside": aside, "undecided": undecided}
+        click.echo(json.dumps({"waiting": messages, **paths}, indent=2, default=str))
         return
     if waiting:
         headings = ("SINCE (UTC)", "WORKFLOW", "TASK", "RUN", "RECIPE RUN", "KEY", "REASON")
@@ -126,6 +127,8 @@ def list_command(*, as_json: bool) -> None:
         click.echo(f"not a failure message: {path}")
     for path in aside:
         click.echo(f"set aside: {path}")
+    for path in undecided:
+        click.echo(f"undecided, until 'messages reconcile' asks Airflow: {path}")
     click.echo(f"{len(waiting)} waiting in {spool.folder}")
 
 

@@ -93,6 +93,7 @@ def _of_messages(status: SiteStatus) -> list[str]:
         _family("messages_waiting", "Failure messages that wait for the broker on this host.", [({}, facts.waiting)]),
         _family("oldest_message_seconds", "For how long the oldest message has waited; 0 if none waits.", [({}, age)]),
         _family("messages_aside", "Files that were set aside in the spool.", [({}, facts.aside)]),
+        _family("messages_undecided", "Messages that wait for a reconciliation.", [({}, facts.undecided)]),
         _family(
             "messages_confirmed_last_day",
             "Failures that the broker has confirmed in 24 hours.",

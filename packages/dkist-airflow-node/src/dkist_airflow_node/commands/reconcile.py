@@ -76,7 +76,8 @@ def reconcile_command(
 
     Asks Airflow for the failed tasks and runs of exported workflows, and leaves out what the broker has confirmed to
     this host. Each message has the key that a callback would have given it, so a reader of the queue takes a failure
-    that two hosts report for one.
+    that two hosts report for one. It also decides about the undecided messages of this host: those of tasks that were
+    stopped while Airflow did not answer.
     """
     if not timedelta() < since <= timedelta(days=KEEP_DAYS - 1):
         raise click.BadParameter(
@@ -115,12 +116,16 @@ class _Work:
                 for one in found.missing
             ]  # fmt: skip
             click.echo(table(("WORKFLOW", "TASK", "RUN", "RECIPE RUN", "KEY", "REASON"), rows))
+        decided = found.decisions
+        if decided.failed or decided.deleted:
+            so = ", if this were no dry run" if self._is_dry else ""
+            click.echo(f"undecided messages: {decided.failed} to be sent, {decided.deleted} deleted{so}")
         verb = "would be spooled" if self._is_dry else "spooled"
         click.echo(
             f"{found.failures} failures in {found.runs} runs since {now - self._since:%Y-%m-%d %H:%M} UTC; "
             f"{len(found.missing)} not reported before, {verb} in {self.spool.folder}"
         )
-        return len(found.missing)
+        return len(found.missing) + decided.failed
 
 
 class _TerminatedError(BaseException):

@@ -153,9 +153,10 @@ def _messages(status: SiteStatus) -> list[str]:
     if facts is None:
         return [_gap(status, "messages")]
     age = "" if facts.oldest is None else duration_text((status.time - facts.oldest).total_seconds())
+    undecided = f"{facts.undecided} undecided; " if facts.undecided else ""
     return [
         f"Messages: {facts.waiting} waiting{f', the oldest for {age}' if age else ''}; {facts.aside} set aside; "
-        f"{facts.confirmed} confirmed in 24h",
+        f"{undecided}{facts.confirmed} confirmed in 24h",
         f"  in {facts.folder}",
     ]
 

@@ -27,6 +27,11 @@ MAXIMUM_TEXT = 1000
 NOT_FAILED = frozenset({"success", "upstream_failed", "removed"})
 """States that the named task may be in before Airflow 3.2, which names the last task of the run."""
 
+STOPPED_TYPES = frozenset({"TaskTerminated", "TaskCancelled"})
+"""Names of the exceptions of a task that Airflow, or whoever runs its worker, has stopped."""
+
+STOPPED = "the task was stopped from outside: it was marked or cleared, or its worker was shut down"
+
 NO_EXCEPTION = "no exception is known: the task was stopped from outside, or its worker was lost"
 
 
@@ -134,6 +139,11 @@ def is_dag_callback(context: Mapping[str, Any]) -> bool:
 def is_worker_callback(context: Mapping[str, Any]) -> bool:
     """Return whether the callback runs in the task's own process."""
     return "exception" in context
+
+
+def is_stopped(context: Mapping[str, Any]) -> bool:
+    """Return whether the task was stopped from outside, which is a failure only if Airflow takes it for one."""
+    return type(context.get("exception")).__name__ in STOPPED_TYPES
 
 
 def named_task(context: Mapping[str, Any]) -> FailedTask:
@@ -292,7 +302,8 @@ def _reason(context: Mapping[str, Any]) -> str | None:
     exception = context.get("exception")
     if isinstance(exception, BaseException):
         try:
-            return _text(f"{type(exception).__name__}: {exception}")
+            text = str(exception) or (STOPPED if is_stopped(context) else "")
+            return _text(f"{type(exception).__name__}: {text}")
         except Exception:  # an exception's own __str__ may fail
             return type(exception).__name__
     return _text(exception) or _text(context.get("reason")) or NO_EXCEPTION

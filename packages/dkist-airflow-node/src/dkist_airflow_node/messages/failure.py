@@ -15,6 +15,7 @@ from dkist_airflow_node.messages.failed_task import (
     attempts_before_clearing,
     failed_tasks,
     is_dag_callback,
+    is_stopped,
     is_worker_callback,
     named_task,
     whole_run,
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 NO_FAILURE = frozenset({"success", "restarting"})
 """States in which Airflow runs the callback although nothing has failed: the task was marked as success, or cleared."""
+
+FAILURE = frozenset({"failed", "running", "skipped"})
+"""States of a stopped task that has failed: it was marked, its worker was shut down, or its run took too long."""
 
 ANSWER_SECONDS = 2.0
 """How long a worker waits for Airflow's answers: it is killed 5 s after SIGTERM, and still has to publish."""
@@ -59,7 +63,10 @@ def _add_failures(outgoing: Outgoing, context: Mapping[str, Any]) -> None:
     """Spool what the context says at once; then ask Airflow for more."""
     task = named_task(context)
     if not is_dag_callback(context):
-        outgoing.add(task)
+        if is_stopped(context):
+            outgoing.add_undecided(task)
+        else:
+            outgoing.add(task)
         if is_worker_callback(context):
             _correct(outgoing, task, context)
         return
@@ -82,15 +89,29 @@ def _correct(outgoing: Outgoing, task: FailedTask, context: Mapping[str, Any]) -
         yield airflow_run.task_states(context.get("ti"), dag_id=task.dag_id, run_id=task.run_id).get(task.label)
         yield airflow_run.clear_number(dag_id=task.dag_id, run_id=task.run_id)
 
+    answers: list[Any] = []
     try:
-        state, number = Watched(ask(), seconds=ANSWER_SECONDS, total_seconds=ANSWER_SECONDS)
+        answers.extend(Watched(ask(), seconds=ANSWER_SECONDS, total_seconds=ANSWER_SECONDS))
     except TimeoutError:
         logger.warning("Airflow does not return the state of run %r within %s s", task.run_id, ANSWER_SECONDS)
-        return
-    if str(getattr(state, "value", state)) in NO_FAILURE:
+    state = str(getattr(answers[0], "value", answers[0])) if answers else "unknown"
+    if state in NO_FAILURE:
         logger.info("No failure message: task %r was marked as success or cleared (%s)", task.task_id, state)
         outgoing.remove(task)
         return
+    if is_stopped(context):
+        if state not in FAILURE:
+            logger.warning(
+                "Task %r was stopped, and its state in Airflow (%s) does not say whether that is a failure: "
+                "'dkist-airflow-node messages reconcile' asks again, and then sends its message or deletes it",
+                task.task_id,
+                state,
+            )
+            return
+        outgoing.add(task)
+    if len(answers) < 2:
+        return
+    number = answers[1]
     if number is None and task.clear_number == 0:
         # Before 3.2 the run's number does not grow while the run goes on: give the second failure a key of its own.
         number = -attempts_before_clearing(context)

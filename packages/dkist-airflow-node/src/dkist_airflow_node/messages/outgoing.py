@@ -33,6 +33,7 @@ class Outgoing:
         self._workflow_name, self._workflow_version = workflow_name, workflow_version
         self._spooled: dict[FailedTask, Path] = {}
         self._held: dict[FailedTask, int] = {}
+        self._undecided: dict[FailedTask, Path] = {}
         self._unspooled: dict[FailedTask, bytes] = {}
         self._spool = _spool()
 
@@ -50,14 +51,31 @@ class Outgoing:
             except SpoolError as error:
                 logger.error("%s", error)
             else:
+                if (undecided := self._undecided.pop(task, None)) is not None:
+                    undecided.unlink(missing_ok=True)
                 return
         self._unspooled[task] = body
+
+    def add_undecided(self, task: FailedTask) -> None:
+        """Keep a message that is sent only if Airflow says that the task has failed.
+
+        `add` sends it, `remove` drops it. If neither is called, ``messages reconcile`` asks Airflow and decides.
+        """
+        body = task.message(workflow_name=self._workflow_name, workflow_version=self._workflow_version).to_json()
+        try:
+            if self._spool is not None:
+                self._undecided[task] = self._spool.undecided.add(body)
+        except SpoolError as error:
+            logger.error("%s", error)
+        if task not in self._undecided:
+            self.add(task)  # one message too many is better than one that is lost
 
     def remove(self, task: FailedTask) -> None:
         """Remove a message again: its task has not failed."""
         self._unspooled.pop(task, None)
-        if path := self._spooled.pop(task, None):
-            path.unlink(missing_ok=True)
+        for path in (self._spooled.pop(task, None), self._undecided.pop(task, None)):
+            if path is not None:
+                path.unlink(missing_ok=True)
         if (descriptor := self._held.pop(task, None)) is not None:
             os.close(descriptor)
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".json"
 UNFINISHED_SUFFIX = ".part"
+UNDECIDED = "undecided"
+"""Folder in the spool for messages of tasks that may not have failed."""
 
 MAXIMUM_MESSAGES = 10_000
 """Limit of the spool; with about 700 bytes a message, a few days of nothing but failures."""
@@ -87,6 +89,11 @@ class Spool:
     def __init__(self, folder: Path, *, maximum_messages: int = MAXIMUM_MESSAGES) -> None:
         self.folder = folder
         self._maximum_messages = maximum_messages
+
+    @property
+    def undecided(self) -> Spool:
+        """Messages that nobody sends before `dkist_airflow_node.site.reconcile` has asked Airflow for the failure."""
+        return Spool(self.folder / UNDECIDED, maximum_messages=self._maximum_messages)
 
     def add(self, body: bytes) -> Path:
         """Write a message to disk; when this returns, the message survives a crash of the host.

@@ -23,10 +23,11 @@ from dkist_airflow_node.site.run import (
     run_of,
 )
 from dkist_airflow_node.site.task_error import task_error
+from dkist_airflow_node.site.undecided import Decisions, decide, undecided_messages
 from dkist_airflow_node.site.workflow import exported_workflows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dkist_airflow_node.messages import Spool
     from dkist_airflow_node.site.api import AirflowApi
@@ -108,6 +109,8 @@ class Reconciliation:
     """How many failures they have."""
     missing: tuple[FailureMessage, ...]
     """The messages of those that had not been confirmed."""
+    decisions: Decisions
+    """What became of the undecided messages."""
 
 
 def reconcile(
@@ -131,7 +134,12 @@ def reconcile(
     Reconciliation
         What was found.
     """
-    runs, failures = _failures(api, since, until)
+    undecided, asked = undecided_messages(spool), datetime.now(UTC)
+    known = _failures(api, min([since, *(each.time for each in undecided)]))
+    failures = [each for each in known if since <= each.end <= until]
+    with _alone(spool, is_dry=is_dry):
+        keys = {key for each in known for key in each.keys(UNSEEN_CLEARINGS)}
+        decisions = decide(api, spool, undecided, keys, asked=asked, is_dry=is_dry)
     missing = _missing(failures, _reported(spool))
     texts = {failure: _reason(api, failure) for failure, _ in missing}  # before the lock is held: a log may be long
     messages = []
@@ -143,11 +151,12 @@ def reconcile(
             if not is_dry:
                 spool.add(message.to_json())
             messages.append(message)
-    return Reconciliation(runs=len(runs), failures=len(failures), missing=tuple(messages))
+    runs = {each.run.key for each in failures}
+    return Reconciliation(len(runs), len(failures), tuple(messages), decisions)
 
 
-def _failures(api: AirflowApi, since: datetime, until: datetime) -> tuple[Collection[Run], list[Failure]]:
-    """Return the runs with a failure, and every failure, in the order of their times."""
+def _failures(api: AirflowApi, since: datetime) -> list[Failure]:
+    """Return every failure of the runs that have failed since a time, in the order of their times."""
     workflows = exported_workflows(api)
     counts_running = _version(api) >= (3, 2)
     runs = {run.key: run for run in ended_runs(api, workflows, ["failed"], since)}
@@ -166,7 +175,7 @@ def _failures(api: AirflowApi, since: datetime, until: datetime) -> tuple[Collec
                 worker = min(0, history.attempts[0].max_tries - history.latest.max_tries)
             named = () if failed else tuple(each for each in attempts if each.state == "skipped" and each.has_run)
             found.append(Failure(workflows[key[0]], runs[key], failed, end, before, len(moments), worker, named))
-    return runs.values(), sorted((each for each in found if each.end <= until), key=lambda each: each.end)
+    return sorted(found, key=lambda each: each.end)
 
 
 def _failed_in(run: Run, attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt | None, datetime]]:

@@ -95,6 +95,8 @@ class MessageFacts:
     """When the oldest one was made."""
     aside: int
     """Files that were set aside."""
+    undecided: int
+    """Messages of stopped tasks that wait for ``messages reconcile``."""
     confirmed: int
     """Failures that the broker has confirmed within the last 24 hours."""
 
@@ -260,6 +262,7 @@ def _messages(folder: Path, now: datetime) -> MessageFacts:
         waiting=len(times),
         oldest=min((moment for moment in times if moment is not None), default=None),
         aside=len(spool.paths_aside()),
+        undecided=len(spool.undecided.paths()),
         confirmed=sum(seconds >= now.timestamp() - DAY_SECONDS for seconds in confirmed),
     )
 
