@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from dkist_airflow_node.dag import body
 from dkist_airflow_node.messages.exported_dag import (
     OWNER,
     ExportedWorkflow,
     distribution_of,
     environment_of,
+    exported_workflow,
     workflow_of,
 )
 
@@ -24,6 +26,34 @@ OURS: dict[str, Any] = {
     "tags": {"vbi", "l0_to_l1", "vbi_l0_to_l1", "2.1.0"},
     "conf": {"recipe_run_id": 7},
 }
+
+
+def test_the_owner_is_that_of_the_dag_file() -> None:
+    """The DAG file and the look-up use the same words."""
+    assert f'"owner": "{OWNER}"' in Path(str(body.__file__)).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "tags", "expected"),
+    [
+        ("vbi_l0_1.0.0", {"vbi", "l0", "vbi_l0", "1.0.0"}, ("vbi_l0", "1.0.0")),
+        ("vbi_l0_to_l1_dev_2", {"vbi", "l0_to_l1", "vbi_l0_to_l1", "dev_2", "mine"}, ("vbi_l0_to_l1", "dev_2")),
+        ("a_b_c", {"a", "b", "a_b", "c", "b_c"}, ("a_b", "c")),
+        ("vbi_l0_1.0.0", {"vbi", "l0", "1.0.0"}, None),
+        ("vbi_l0_1.0.0", set(), None),
+        ("other", {"other"}, None),
+        (
+            f"{'c' * 60}_{'p' * 60}_1",
+            {"c" * 60, "p" * 60, f"{'c' * 60}_{'p' * 39}", "1"},
+            (f"{'c' * 60}_{'p' * 60}", "1"),
+        ),
+    ],
+)
+def test_the_tags_say_where_the_name_ends(dag_id: str, tags: set[str], expected: tuple[str, str] | None) -> None:
+    """The tags say where the name ends; Airflow cuts tags of more than 100 characters."""
+    found = exported_workflow(dag_id, tags)
+    assert found == (None if expected is None else ExportedWorkflow(*expected))
+    assert found is None or found.dag_id == dag_id
 
 
 @pytest.mark.parametrize(

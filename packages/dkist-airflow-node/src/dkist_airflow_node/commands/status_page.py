@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from dkist_airflow_node.messages import ExportedWorkflow
     from dkist_airflow_node.site import AirflowFacts, SiteStatus, TaskFact
 
 ROWS = 10
@@ -63,8 +64,10 @@ def status_object(status: SiteStatus) -> dict[str, Any]:
             "url": airflow.url,
             "version": airflow.version,
             "components": dict(airflow.components),
-            "workflows": [vars(workflow) for workflow in airflow.workflows],
-            "runs": [{**vars(one.workflow), "state": one.state, "count": one.count} for one in airflow.runs],
+            "workflows": [_workflow_object(workflow) for workflow in airflow.workflows],
+            "runs": [
+                {**_workflow_object(one.workflow), "state": one.state, "count": one.count} for one in airflow.runs
+            ],
             "running": [_task_object(task) for task in airflow.running],
             "failed": [_task_object(task) for task in airflow.failed],
             "failed_count": airflow.failed_count,
@@ -234,10 +237,14 @@ def _gap(status: SiteStatus, source: str) -> str:
     return f"{SOURCES[source]}: MISSING: {status.gaps.get(source, 'unknown')}"
 
 
+def _workflow_object(workflow: ExportedWorkflow) -> dict[str, str]:
+    return {"dag_id": workflow.dag_id, **workflow._asdict()}
+
+
 def _task_object(task: TaskFact) -> dict[str, Any]:
     attempt = task.attempt
     return {
-        **vars(task.workflow),
+        **_workflow_object(task.workflow),
         "task": attempt.task_id,
         "run_id": attempt.run_id,
         "recipe_run_id": task.recipe_run_id,

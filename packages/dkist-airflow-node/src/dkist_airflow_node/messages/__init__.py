@@ -5,6 +5,7 @@ from __future__ import annotations
 from dkist_airflow_node.messages.alert import TEST_NAME, alert_text, knows_more, merged
 from dkist_airflow_node.messages.bus import EXCHANGE, QUEUE, ROUTING_KEY, BusConnection, answering_address
 from dkist_airflow_node.messages.deadline import Watched
+from dkist_airflow_node.messages.exported_dag import OWNER, ExportedWorkflow, exported_workflow
 from dkist_airflow_node.messages.failed_task import FailedTask, named_task, whole_run
 from dkist_airflow_node.messages.failure import publish_failure
 from dkist_airflow_node.messages.ledger import KEEP_DAYS, Ledger
@@ -18,11 +19,13 @@ from dkist_airflow_node.messages.spool_file import read_message
 __all__ = [
     "EXCHANGE",
     "KEEP_DAYS",
+    "OWNER",
     "QUEUE",
     "ROUTING_KEY",
     "TEST_NAME",
     "BusConnection",
     "BusSettings",
+    "ExportedWorkflow",
     "FailedTask",
     "FailureMessage",
     "Ledger",
@@ -33,6 +36,7 @@ __all__ = [
     "answering_address",
     "bus_settings",
     "deadline_seconds",
+    "exported_workflow",
     "hear_failed_run",
     "hear_failed_task",
     "knows_more",

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 OWNER = "DKIST Data Center"
 """The owner of every task of every DAG file that was ever exported."""
 
-MAXIMUM_TAG = 100
-"""Airflow keeps so many characters of a tag."""
+TAG_CHARACTERS = 100
+"""Characters that Airflow keeps of a tag."""
 
 MAXIMUM_MANIFEST_BYTES = 4_000_000
 """That of a release with a hundred workflows has 200 kB."""
@@ -31,12 +30,17 @@ class ExportedWorkflow(NamedTuple):
     version: str
     """Its version."""
 
+    @property
+    def dag_id(self) -> str:
+        """Its id in Airflow."""
+        return f"{self.name}_{self.version}"
+
 
 def workflow_of(*, dag_id: Any, owner: Any, tags: Iterable[Any], conf: Any) -> ExportedWorkflow | None:
     """Return the workflow of a run, None for a run of a DAG that is not ours.
 
     A DAG is ours if all of this holds: its owner is `OWNER`; the run was started with a recipe run id; its id is made
-    of two of its tags, name and version. Every form of the DAG file that ever was has all three.
+    of its tags (`exported_workflow`). Every form of the DAG file that ever was has all three.
 
     Parameters
     ----------
@@ -53,13 +57,46 @@ def workflow_of(*, dag_id: Any, owner: Any, tags: Iterable[Any], conf: Any) -> E
         return None
     if not isinstance(conf.get("recipe_run_id"), int | float):  # JSON Schema takes 1.0 for an integer
         return None
-    names = {str(tag) for tag in tags}
+    return exported_workflow(dag_id, {str(tag) for tag in tags})
+
+
+def exported_workflow(dag_id: str, tags: Collection[str]) -> ExportedWorkflow | None:
+    """Return the workflow whose name and version make a DAG id.
+
+    Both may have underscores, so the tags decide: category, process name, workflow name and version are among them.
+
+    Parameters
+    ----------
+    dag_id : str
+        Airflow's id.
+    tags : Collection[str]
+        Those of the DAG; Airflow cuts long ones.
+
+    Returns
+    -------
+    ExportedWorkflow or None
+        None if the tags are not those of an exported workflow.
+
+    Examples
+    --------
+    >>> exported_workflow("vbi_l0_to_l1_1.0.0", {"vbi", "l0_to_l1", "vbi_l0_to_l1", "1.0.0", "science"})
+    ExportedWorkflow(name='vbi_l0_to_l1', version='1.0.0')
+    """
     # From the longest name on: the name may hold the text of another tag, and so may the version.
-    for place in (match.start() for match in reversed(list(re.finditer("_", dag_id)))):
-        name, version = dag_id[:place], dag_id[place + 1 :]
-        if name[:MAXIMUM_TAG] in names and version[:MAXIMUM_TAG] in names and "_" in name:
+    for name, version in reversed(_splits(dag_id)):
+        if _are_tags(tags, name, version) and any(_are_tags(tags, *parts) for parts in _splits(name)):
             return ExportedWorkflow(name, version)
     return None
+
+
+def _splits(text: str) -> list[tuple[str, str]]:
+    """Return each way to cut a text at an underscore."""
+    return [(text[:place], text[place + 1 :]) for place, letter in enumerate(text) if letter == "_"]
+
+
+def _are_tags(tags: Collection[str], *texts: str) -> bool:
+    """Return whether each text is a tag, as Airflow keeps it."""
+    return all(text[:TAG_CHARACTERS] in tags for text in texts)
 
 
 def environment_of(operator: Any) -> str | None:

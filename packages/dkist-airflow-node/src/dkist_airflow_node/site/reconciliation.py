@@ -29,10 +29,9 @@ from dkist_airflow_node.site.workflow import exported_workflows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dkist_airflow_node.messages import Spool
+    from dkist_airflow_node.messages import ExportedWorkflow, Spool
     from dkist_airflow_node.site.api import AirflowApi
     from dkist_airflow_node.site.run import Attempt, Run, RunKey
-    from dkist_airflow_node.site.workflow import ExportedWorkflow
 
 logger = logging.getLogger(__name__)
 

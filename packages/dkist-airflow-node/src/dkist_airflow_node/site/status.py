@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dkist_airflow_node.errors import AirflowNodeError, MessageFormatError, SiteError
-from dkist_airflow_node.messages import FailureMessage, Ledger, Spool, read_message
+from dkist_airflow_node.messages import ExportedWorkflow, FailureMessage, Ledger, Spool, read_message
 from dkist_airflow_node.site.release import Release, releases
 from dkist_airflow_node.site.run import (
     Attempt,
@@ -20,7 +20,7 @@ from dkist_airflow_node.site.run import (
     run_of,
     running_attempts,
 )
-from dkist_airflow_node.site.workflow import ExportedWorkflow, exported_workflows
+from dkist_airflow_node.site.workflow import exported_workflows
 from dkist_airflow_node.worker import Environment, environments
 
 if TYPE_CHECKING:
