@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, get_type_hints
 
 from dkist_airflow_node.errors import AirflowNodeError
+from dkist_task import TaskSettings
 from dkist_workflow import WorkflowError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MAXIMUM_ACTIVE_RUNS = 100
 """Runs of one version at once: written out, since the host's default (16) would hold back a night's observations."""
+
+_KINDS = get_type_hints(TaskSettings)
+"""The type of each setting."""
 
 # A public version as PEP 440 has it, in any of the spellings that installers normalise.
 _RELEASE_VERSION = re.compile(
@@ -39,13 +43,76 @@ class Lock:
 
 
 @dataclass(frozen=True)
-class DagData:
-    """What the body of a DAG file makes a DAG from: plain values that can be written as literals."""
+class WorkflowData:
+    """What the body of a DAG file reads of a workflow."""
 
-    workflow: dict[str, Any]
-    """The workflow's id, name, version and settings."""
-    tasks: tuple[dict[str, Any], ...]
-    """One row a task, each after its upstreams."""
+    dag_id: str
+    """Its id in Airflow."""
+    name: str
+    """Its name, the same for every version."""
+    version: str
+    """Its version."""
+    description: str
+    """One paragraph, for Airflow's list of DAGs."""
+    doc: str
+    """Markdown, for Airflow's page of the DAG."""
+    tags: list[str]
+    """Airflow's tags of the DAG."""
+    python: str
+    """The Python of the workers, ``X.Y``."""
+    max_active_runs: int
+    """Runs of this version at once."""
+    parameters: tuple[Mapping[str, object], ...]
+    """Of each parameter its name, its default and the JSON Schema of what it may be."""
+
+    def literal(self) -> dict[str, object]:
+        """Return the values that the DAG file holds; without parameters there is no member for them."""
+        values = _members(self)
+        if not self.parameters:
+            del values["parameters"]
+        return values
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What the body of a DAG file reads of a task."""
+
+    task_id: str
+    """Its name in the workflow."""
+    entry_point: str
+    """Where the launcher finds its class: ``module:class``."""
+    doc: str | None
+    """Markdown, for Airflow's page of the task."""
+    environment: dict[str, str]
+    """The variables that name its environment; empty where nothing can run."""
+    upstreams: tuple[str, ...]
+    """The names of the tasks that run before it."""
+    queue: str
+    """The queue of the workers that run it."""
+    pool: str
+    """The pool that limits how many tasks of the queue run at once."""
+    settings: TaskSettings
+    """What the task asks of the engine."""
+
+    def literal(self) -> dict[str, object]:
+        """Return the values that the DAG file holds, each setting under its own name."""
+        values = _members(self)
+        del values["settings"]
+        return {**values, **_plain_settings(self.settings)}
+
+
+@dataclass(frozen=True)
+class DagData:
+    """What the body of a DAG file makes a DAG from."""
+
+    workflow: WorkflowData
+    """The workflow."""
+    tasks: tuple[TaskData, ...]
+    """A row for each task, after its upstreams."""
+
+    def literals(self) -> tuple[dict[str, object], tuple[dict[str, object], ...]]:
+        """Return ``WORKFLOW`` and ``TASKS`` of the DAG file: plain values that can be written as literals."""
+        return self.workflow.literal(), tuple(task.literal() for task in self.tasks)
 
 
 def dag_data(
@@ -78,47 +145,55 @@ def dag_data(
         There are no locks, the tasks must run, and the workflow's version cannot be one of a distribution; or a lock
         is missing.
     """
-    header: dict[str, Any] = {
-        "dag_id": workflow.dag_id,
-        "name": workflow.workflow_name,
-        "version": workflow.workflow_version,
-        "description": _first_paragraph(workflow.description)
-        or f"{workflow.workflow_name}, version {workflow.workflow_version}",
-        "doc": None,
-        "tags": _tags(workflow),
-        "python": python or f"{sys.version_info.major}.{sys.version_info.minor}",
-        "max_active_runs": MAXIMUM_ACTIVE_RUNS,
-    }
-    if workflow.parameters:
-        header["parameters"] = tuple(_parameter_row(parameter) for parameter in workflow.parameters)
     requirement = _requirement(workflow, is_to_run=is_to_run) if locks is None else None
     tasks = []
     for node in workflow.nodes:
-        settings = node.settings
         if locks is None:
             environment = {} if requirement is None else {"DKIST_REQUIREMENT": _with_extras(requirement, node)}
         else:
             environment = _lock_environment(workflow, node, locks)
         tasks.append(
-            {
-                "task_id": node.name,
-                "entry_point": node.entry_point,
-                "doc": _first_paragraph(node.task.__doc__) or None,
-                "environment": environment,
-                "upstreams": node.upstream_names,
-                "queue": node.resource_queue.value,
-                "pool": node.resource_queue.pool or "default_pool",
-                # As plain numbers: what a task calls one may be an enumeration's member.
-                "retries": int(settings.retries),
-                "retry_delay_seconds": float(settings.retry_delay_seconds),
-                "timeout_seconds": None if settings.timeout_seconds is None else float(settings.timeout_seconds),
-            }
+            TaskData(
+                task_id=node.name,
+                entry_point=node.entry_point,
+                doc=_first_paragraph(node.task.__doc__) or None,
+                environment=environment,
+                upstreams=node.upstream_names,
+                queue=node.resource_queue.value,
+                pool=node.resource_queue.pool or "default_pool",
+                settings=node.settings,
+            )
         )
-    header["doc"] = _workflow_doc(workflow, header["python"], tasks)
-    return DagData(workflow=header, tasks=tuple(tasks))
+    python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
+    header = WorkflowData(
+        dag_id=workflow.dag_id,
+        name=workflow.workflow_name,
+        version=workflow.workflow_version,
+        description=_first_paragraph(workflow.description)
+        or f"{workflow.workflow_name}, version {workflow.workflow_version}",
+        doc=_workflow_doc(workflow, python, tasks),
+        tags=_tags(workflow),
+        python=python,
+        max_active_runs=MAXIMUM_ACTIVE_RUNS,
+        parameters=tuple(_parameter_row(parameter) for parameter in workflow.parameters),
+    )
+    return DagData(header, tuple(tasks))
 
 
-def _parameter_row(parameter: Parameter) -> dict[str, Any]:
+def _members(row: WorkflowData | TaskData) -> dict[str, object]:
+    """Return the attributes of a row by name, in their order."""
+    return {each.name: getattr(row, each.name) for each in fields(row)}
+
+
+def _plain_settings(settings: TaskSettings) -> dict[str, float | None]:
+    """Return the settings as plain numbers: what a task calls one may be an enumeration's member."""
+    return {
+        name: None if value is None else int(value) if _KINDS[name] is int else float(value)
+        for name, value in asdict(settings).items()
+    }
+
+
+def _parameter_row(parameter: Parameter) -> dict[str, object]:
     """Return a parameter as plain values: its name, its default, and the JSON Schema of what it may be."""
     row = {"name": parameter.name, "default": parameter.default, "description": parameter.description}
     return {**row, **parameter.json_schema}
@@ -130,7 +205,7 @@ def _tags(workflow: Workflow) -> list[str]:
     return sorted({tag[:100] for tag in own} | set(workflow.tags))  # Airflow keeps 100 characters of a tag
 
 
-def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[Mapping[str, Any]]) -> str:
+def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[TaskData]) -> str:
     """Return what Airflow's page of the DAG says, as Markdown: the description, the pools, and what tasks run in.
 
     It is said once, not for each task, since the database keeps every task of every version. In
@@ -140,7 +215,7 @@ def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[Mapping[str, 
     needed = f"Airflow must have these pools, or tasks stay *scheduled* for ever: {', '.join(pools)}" if pools else ""
     users: dict[str, list[str]] = {}
     for task in tasks:
-        environment = task["environment"]
+        environment = task.environment
         if "DKIST_LOCK" in environment:
             made_of = (
                 f"{environment['DKIST_LOCK'].rpartition('/')[2]}, SHA-256 {environment['DKIST_LOCK_SHA256'][:12]}..."
@@ -149,7 +224,7 @@ def _workflow_doc(workflow: Workflow, python: str, tasks: Iterable[Mapping[str, 
             made_of = f"{environment['DKIST_REQUIREMENT']}, no lock"
         else:
             made_of = "none, as no installed distribution holds the workflow"
-        users.setdefault(made_of, []).append(task["task_id"])
+        users.setdefault(made_of, []).append(task.task_id)
     environments = "\n".join(f"- {made_of}: {', '.join(names)}" for made_of, names in users.items())
     built = f"Environments of the tasks, with Python {python}:\n\n{environments}"
     return "\n\n".join(filter(None, (workflow.description, needed, built)))

@@ -34,8 +34,8 @@ def load(workflow: Workflow) -> DAG:
         from dkist_airflow_node.dag.body import make_dag  # everything else works without Airflow
     except ModuleNotFoundError as error:
         raise AirflowNotInstalledError from error
-    data = dag_data(workflow, is_to_run=False)
-    return make_dag(data.workflow, data.tasks, runner_modules())
+    header, tasks = dag_data(workflow, is_to_run=False).literals()
+    return make_dag(header, tasks, runner_modules())
 
 
 def export(workflow: Workflow, folder: Path) -> Path:

@@ -23,15 +23,15 @@ def render_dag_file(
 
     Parameters and errors are those of `dkist_airflow_node.dag.data.dag_data`.
     """
-    data = dag_data(workflow, locks=locks, python=python)
+    header, tasks = dag_data(workflow, locks=locks, python=python).literals()
     parts = (
         f"# Workflow {workflow.workflow_name}, version {workflow.workflow_version}: made by dkist-airflow-node.\n",
         "# Do not edit it: export and deploy a new version.\n",
         dag_body(),
         "\n\nWORKFLOW = ",
-        _literal(data.workflow),
+        _literal(header),
         "\n\nTASKS = ",
-        _literal(data.tasks),
+        _literal(tasks),
         "\n\nRUNNER = {\n",
         *(f"    {name!r}: r'''{text}''',\n" for name, text in runner_modules().items()),
         "}\n\ndag = make_dag(WORKFLOW, TASKS, RUNNER)\n",
