@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dkist_airflow_node.worker.prebuild import build_environment, needed_environments
+from dkist_airflow_node.worker.prebuild import build_environment, dag_file_literals, needed_environments
 from dkist_airflow_node.worker.runner.variables import BUILD_VARIABLES
 from dkist_airflow_node.worker.runner_process import START as RUNNER_START
 from dkist_airflow_node.worker.runner_process import (
@@ -26,6 +26,7 @@ __all__ = [
     "Environment",
     "RunnerResult",
     "build_environment",
+    "dag_file_literals",
     "environments",
     "handover",
     "needed_environments",

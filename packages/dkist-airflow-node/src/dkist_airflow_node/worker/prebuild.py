@@ -71,7 +71,7 @@ def build_environment(needed: NeededEnvironment, say: Callable[[str], None]) -> 
 
 
 def _environments_of(dag_file: Path, folder: Path) -> Iterator[NeededEnvironment]:
-    values = _literals(dag_file)
+    values = dag_file_literals(dag_file.read_bytes(), str(dag_file))
     if not {"WORKFLOW", "TASKS", "RUNNER"} <= values.keys():
         return
     for task in values["TASKS"]:
@@ -86,10 +86,18 @@ def _environments_of(dag_file: Path, folder: Path) -> Iterator[NeededEnvironment
         )
 
 
-def _literals(path: Path) -> dict[str, Any]:
-    """Return the module's names that are given a literal."""
+def dag_file_literals(content: bytes, name: str = "<DAG file>") -> dict[str, Any]:
+    """Return the values that a DAG file assigns as literals, by name; nothing of the file is run.
+
+    Parameters
+    ----------
+    content : bytes
+        What the file holds.
+    name : str, optional
+        What the message of a SyntaxError calls it.
+    """
     values = {}
-    for statement in ast.parse(path.read_bytes(), filename=str(path)).body:
+    for statement in ast.parse(content, filename=name).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             try:
                 values[statement.targets[0].id] = ast.literal_eval(statement.value)

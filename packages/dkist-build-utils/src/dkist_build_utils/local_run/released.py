@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from dkist_airflow_node.worker import dag_file_literals
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.local_run.attempt import Fingerprint
 from dkist_build_utils.local_run.plan import LocalTask, LocalWorkflow
@@ -45,7 +45,7 @@ def workflow_of_release(
     found = []
     for file_name in sorted(release.files):
         if file_name.endswith(".py"):
-            values = _literals(release.files[file_name])
+            values = dag_file_literals(release.files[file_name])
             if name is None or name in {values["WORKFLOW"]["name"], values["WORKFLOW"]["dag_id"]}:
                 found.append(values)
     if len(found) != 1:
@@ -95,15 +95,3 @@ def _parameter(row: Mapping[str, Any]) -> Parameter:
         choices=row.get("enum", ()),
         description=row["description"],
     )
-
-
-def _literals(dag_file: bytes) -> dict[str, Any]:
-    """Return the names of a DAG file that are given a literal; nothing of it is run."""
-    values = {}
-    for statement in ast.parse(dag_file).body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                values[statement.targets[0].id] = ast.literal_eval(statement.value)
-            except ValueError:  # a call: not data
-                continue
-    return values
