@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dkist_task.notebook import NotebookError, export_notebook_by_path, wait_for_notebook_save
+from dkist_task.errors import NotebookError
+from dkist_task.notebook import export_notebook_by_path, wait_for_notebook_save
 
 
 @pytest.fixture

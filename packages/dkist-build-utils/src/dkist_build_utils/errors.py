@@ -71,11 +71,6 @@ class MissingWheelError(UvError):
     """The wheel of the instrument is neither in a folder of wheels nor on the index."""
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 fault``, ``2 faults``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 class GuardError(BuildError):
     """The process that starts tasks is gone."""
 
@@ -86,3 +81,12 @@ class JournalError(BuildError):
 
 class GitError(BuildError):
     """git could not answer; the message is its own."""
+
+
+class NotUnderstoodError(BuildError, ValueError):
+    """A call in a client cannot be rewritten without a person; the message says what to do."""
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 fault``, ``2 faults``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

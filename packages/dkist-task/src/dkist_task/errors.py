@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class TaskError(Exception):
     """Base of every error of this distribution."""
@@ -53,3 +58,16 @@ class ConstantMissingError(RecipeRunError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError shows its argument in quotes
+
+
+class NotebookError(TaskError):
+    """A notebook was not saved, or cannot be turned into text."""
+
+
+class NotebookNotSavedError(NotebookError, TimeoutError):
+    """A notebook was not saved in time."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path = path
+        self.seconds = seconds
+        super().__init__(f"{path} was not saved within {seconds:g} s; save it, or switch autosave on, and run the cell")

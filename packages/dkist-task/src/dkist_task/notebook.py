@@ -11,20 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
-from dkist_task.errors import TaskError
-
-
-class NotebookError(TaskError):
-    """A notebook was not saved, or cannot be turned into text."""
-
-
-class NotebookNotSavedError(NotebookError, TimeoutError):
-    """A notebook was not saved in time."""
-
-    def __init__(self, path: Path, seconds: float) -> None:
-        self.path = path
-        self.seconds = seconds
-        super().__init__(f"{path} was not saved within {seconds:g} s; save it, or switch autosave on, and run the cell")
+from dkist_task.errors import NotebookError, NotebookNotSavedError
 
 
 def wait_for_notebook_save(

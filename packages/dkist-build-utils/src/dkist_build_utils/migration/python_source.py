@@ -8,6 +8,7 @@ import libcst as cst
 import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 
+from dkist_build_utils.errors import NotUnderstoodError
 from dkist_build_utils.migration.core_name import (
     CORE,
     METRIC_PREFIX,
@@ -18,7 +19,7 @@ from dkist_build_utils.migration.core_name import (
 )
 from dkist_build_utils.migration.decision import Rewritten
 from dkist_build_utils.migration.import_order import inserted_imports, sorted_imports
-from dkist_build_utils.migration.workflow_call import DETAILS, NotUnderstoodError, rewritten_call
+from dkist_build_utils.migration.workflow_call import DETAILS, rewritten_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from dkist_build_utils.errors import NotUnderstoodError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,10 +15,6 @@ DETAILS = frozenset({"input_data", "output_data", "category", "detail"})
 """The arguments that name a workflow of the core."""
 
 _CONVERTER = {"workflow_arguments": "dkist_workflow"}
-
-
-class NotUnderstoodError(ValueError):
-    """A call is not one of the core's; the message says what to do."""
 
 
 def rewritten_call(call: cst.Call, *, is_core: bool) -> tuple[cst.Call, dict[str, str]]:
