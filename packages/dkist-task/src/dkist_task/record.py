@@ -26,6 +26,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from dkist_task.name import normalized_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -265,7 +267,7 @@ def installed_distributions() -> dict[str, str]:
         for entry in names:
             if entry.endswith(".dist-info"):
                 name, _, version = entry.removesuffix(".dist-info").partition("-")
-                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
+                found.setdefault(normalized_name(name), version)
     return dict(sorted(found.items()))
 
 

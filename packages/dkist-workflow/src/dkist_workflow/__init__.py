@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dkist_task.name import normalized_name
 from dkist_workflow.__about__ import __version__
 from dkist_workflow.detail import workflow_arguments, workflow_name_from_details
 from dkist_workflow.distribution import distribution_of
 from dkist_workflow.errors import EngineNotInstalledError, WorkflowError
-from dkist_workflow.name import normalized_name
 from dkist_workflow.node import Node
 from dkist_workflow.parameter import Parameter
 from dkist_workflow.queue import ResourceQueue

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from dkist_task.name import normalized_name
 from dkist_workflow.errors import WorkflowError
-from dkist_workflow.name import normalized_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The names of workflows, versions, tasks, distributions and extras."""
+"""The names of workflows, versions and tasks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,6 @@ MAXIMUM_LENGTH = 250
 
 _ALLOWED = re.compile(r"[A-Za-z0-9_.-]+")
 _TEMPLATE_SUFFIXES = (".sh", ".bash")
-
-
-def normalized_name(name: str) -> str:
-    """Return the one spelling of the name of a distribution (PEP 503) or of an extra (PEP 685).
-
-    Parameters
-    ----------
-    name : str
-        The name in any spelling.
-
-    Examples
-    --------
-    >>> normalized_name("DKIST.Processing__VBI")
-    'dkist-processing-vbi'
-    """
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def check_name(value: object, *, what: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dkist_task import TaskBase, TaskSettings
+from dkist_task.name import normalized_name
 from dkist_workflow.errors import WorkflowError
-from dkist_workflow.name import normalized_name
 from dkist_workflow.queue import ResourceQueue
 
 _EXTRA = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
