@@ -8,18 +8,16 @@ import sqlite3
 import sys
 import time
 from contextlib import closing
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dkist_airflow_node import Lock, render_dag_file
 from dkist_airflow_node.worker import runner_modules
-from dkist_task import TaskBase
 from dkist_workflow import Workflow
 from harness.airflow import PrivateAirflow
 from tests.dkist_airflow_node.dag.runners import stub
-from tests.dkist_airflow_node.worker.runner_host import RunnerHost
+from tests.dkist_airflow_node.worker.runner_host import RunnerHost, task
 from tests.dkist_airflow_node.worker.worker import PYTHON
 
 if TYPE_CHECKING:
@@ -65,13 +63,6 @@ def RaiseForReal(): raise FrameError("observe_0005.fits holds no image")
 def SucceedForReal(): print("for real")
 def DieForReal(): import os; os.kill(os.getpid(), 11)
 """
-
-
-def task(name: str, **attributes: Any) -> type[TaskBase]:
-    """Return a task of the instrument package that the worker will install."""
-    made = type(name, (TaskBase,), {"__module__": "instrument", "run": lambda _: None, **attributes})
-    setattr(sys.modules.setdefault("instrument", ModuleType("instrument")), name, made)
-    return made
 
 
 def workflow_of(name: str) -> Workflow:

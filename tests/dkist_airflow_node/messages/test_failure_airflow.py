@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from dkist_workflow import Workflow
 from harness.airflow import PrivateAirflow
 from harness.airflow_environment import airflow_environment
 from harness.rabbitmq import PrivateRabbitMQ
-from tests.dkist_airflow_node.worker.runner_host import RunnerHost
+from tests.dkist_airflow_node.worker.runner_host import RunnerHost, task
 from tests.dkist_airflow_node.worker.worker import PYTHON
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
@@ -82,13 +81,6 @@ dag.dagrun_timeout = timedelta(seconds=12)
 """
 
 
-def task(name: str, **attributes: Any) -> type[TaskBase]:
-    """Return a task of the instrument package that the worker will install."""
-    made = type(name, (TaskBase,), {"__module__": "instrument", "run": lambda _: None, **attributes})
-    setattr(sys.modules.setdefault("instrument", ModuleType("instrument")), name, made)
-    return made
-
-
 @dataclass
 class Inbox:
     """What has arrived in the queue."""
@@ -117,7 +109,7 @@ class Inbox:
 
 
 def is_of_dag(message: dict[str, Any]) -> bool:
-    """Tell whether the dag-processor sent a message for the DAG as a whole."""
+    """Return whether the dag-processor sent a message for the DAG as a whole."""
     return message["source"] == "dag-processor" and message["reason"] in {"task_failure", "timed_out"}
 
 

@@ -18,8 +18,8 @@ from harness.airflow import PrivateAirflow
 from harness.airflow_environment import airflow_environment
 from harness.constraints import airflow_minors
 from harness.packages import ROOT, build_wheels
-from tests.dkist_airflow_node.messages.test_failure_airflow import INSTRUMENT, RUN_TIMES_OUT, Node, start, task
-from tests.dkist_airflow_node.worker.runner_host import RunnerHost
+from tests.dkist_airflow_node.messages.test_failure_airflow import INSTRUMENT, RUN_TIMES_OUT, Node, start
+from tests.dkist_airflow_node.worker.runner_host import RunnerHost, task
 from tests.dkist_airflow_node.worker.worker import wait_for
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]

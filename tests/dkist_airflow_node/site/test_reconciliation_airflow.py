@@ -25,9 +25,8 @@ from tests.dkist_airflow_node.messages.test_failure_airflow import (
     Node,
     environment,
     start,
-    task,
 )
-from tests.dkist_airflow_node.worker.runner_host import RunnerHost
+from tests.dkist_airflow_node.worker.runner_host import RunnerHost, task
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
 

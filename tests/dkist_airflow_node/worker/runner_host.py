@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 from dkist_airflow_node.worker import runner_modules, start_runner
 from dkist_airflow_node.worker.runner_process import START, handover
+from dkist_task import TaskBase
 from tests.dkist_airflow_node.worker.worker import Worker, make_wheel
 
 if TYPE_CHECKING:
@@ -24,6 +27,13 @@ COMMAND = ["-I", "-S", "-c", START]
 """The arguments of the interpreter that runs it."""
 HANDOVER = handover(RUNNER)
 """What comes before the request on standard input."""
+
+
+def task(name: str, **attributes: Any) -> type[TaskBase]:
+    """Return a task of the instrument package that the worker will install."""
+    made = type(name, (TaskBase,), {"__module__": "instrument", "run": lambda _: None, **attributes})
+    setattr(sys.modules.setdefault("instrument", ModuleType("instrument")), name, made)
+    return made
 
 
 def changed(old: str, new: str) -> dict[str, str]:
@@ -116,7 +126,7 @@ class RunnerProcess:
         return self.process.stderr
 
     def command(self, **command: Any) -> None:
-        """Tell it something."""
+        """Send it a command."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(command).encode() + b"\n")
         self.process.stdin.flush()

@@ -1,4 +1,4 @@
-"""Deployed versions by the hundred, written without an export."""
+"""A dags folder, an archive to deploy, and deployed versions by the hundred, written without an export."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dkist_build_utils import archive, export
+from tests.dkist_build_utils.conftest import Install, instrument
+
 
 @pytest.fixture
 def dags(tmp_path: Path) -> Path:
@@ -16,6 +19,14 @@ def dags(tmp_path: Path) -> Path:
     folder = tmp_path / "airflow" / "dags"
     folder.mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def packed(install: Install, offline: Path, tmp_path: Path) -> Path:
+    """Return the archive of a release with locks, whose wheels are published and whose tasks need a pool."""
+    package = instrument()
+    package.write_wheel(offline)
+    return archive(export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0"))
 
 
 def write_version(dags: Path, name: str, pins: Iterable[str] | None, *, hashes: int = 1) -> Path:

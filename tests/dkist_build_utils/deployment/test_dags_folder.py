@@ -28,7 +28,7 @@ def changed(value: Any) -> Iterator[Any]:
 
 
 def test_every_wrong_member_is_one_line_and_blocks_nothing(dags: Path) -> None:
-    """A wrong member gives one line and no traceback, and other versions are still listed and judged."""
+    """A wrong member gives one line and no traceback, and other versions are still listed and checked."""
     write_version(dags, "good_1", ["numpy==1", "good==1"])
     file = write_version(dags, "odd_1", ["numpy==1", "odd==1"]) / "manifest.json"
     manifest = json.loads(file.read_text())

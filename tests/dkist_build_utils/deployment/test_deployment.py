@@ -29,14 +29,6 @@ from tests.dkist_build_utils.conftest import WORKFLOW, Install, contents, instru
 from tests.dkist_build_utils.keys import Keys, make_key
 
 
-@pytest.fixture
-def packed(install: Install, offline: Path, tmp_path: Path) -> Path:
-    """Return the archive of a release with locks, whose wheels are published."""
-    package = instrument()
-    package.write_wheel(offline)
-    return archive(export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0"))
-
-
 def changed(packed: Path) -> Path:
     """Return an archive of the same version with other bytes."""
     folder = packed.parent / packed.name.removesuffix(".tar.gz")
@@ -286,7 +278,7 @@ def test_signature_is_required_by_option_or_by_the_site(
     with pytest.raises(SignatureError, match="is not signed, and a signature is required"):
         deploy(packed, dags, airflow=False)
     monkeypatch.setenv("DKIST_REQUIRED_SIGNERS", str(keys.allowed.with_name("gone")))
-    with pytest.raises(BuildError, match="gone' is not there, so no signature can be judged"):
+    with pytest.raises(BuildError, match="gone' is missing, so no signature can be checked"):
         deploy(packed, dags, airflow=False)
     monkeypatch.delenv("DKIST_REQUIRED_SIGNERS")
     assert list(dags.iterdir()) == []

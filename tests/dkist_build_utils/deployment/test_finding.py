@@ -126,7 +126,7 @@ def test_broken_file_is_named(dags: Path, osv: Path, content: bytes) -> None:
     assert result.read == 1
 
 
-def test_file_that_cannot_be_judged_is_named(dags: Path, osv: Path) -> None:
+def test_file_that_cannot_be_checked_is_named(dags: Path, osv: Path) -> None:
     """Commits instead of versions, or versions that Python does not know, matter if the distribution is deployed."""
     write_version(dags, "a_1", ["numpy==1"])
     for name, row in {"A": events(("introduced", "0"), kind="GIT"), "B": events(("introduced", "1st"))}.items():
@@ -156,7 +156,7 @@ def test_folder_without_vulnerabilities_is_refused(dags: Path, osv: Path) -> Non
 
 
 def test_command_prints_a_table_and_says_1(dags: Path, osv: Path) -> None:
-    """The exit status is 1 if anything was found, 0 if all could be judged and nothing was."""
+    """The exit status is 1 if anything was found, 0 if all could be checked and nothing was."""
     write_version(dags, "a_1", ["numpy==1"])
     file = write_osv(osv, "PYSEC-1", events(("introduced", "0"), ("fixed", "2")))
     command: list[str | Path] = [
@@ -172,7 +172,7 @@ def test_command_prints_a_table_and_says_1(dags: Path, osv: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].split() == ["PYSEC-1", "numpy", "1", "2", "a_1"]
-    assert "1 file judged, 0 not; 1 finding" in done.stderr
+    assert "1 file checked, 0 not; 1 finding" in done.stderr
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
     assert json.loads(done.stdout)["findings"][0]["deployed"] == ["a_1"]
     file.write_text(file.read_text().replace("numpy", "scipy"))

@@ -37,7 +37,7 @@ def test_versions_that_hold_a_distribution(dags: Path) -> None:
     assert found(dags, "scipy") == {}
 
 
-def test_versions_that_cannot_be_judged_are_named(dags: Path) -> None:
+def test_versions_of_unknown_content_are_named(dags: Path) -> None:
     """Without a lock, with one that is broken or missing, or with a newer manifest, nobody knows what is held."""
     write_version(dags, "none_1", None)
     write_version(dags, "open_1", ["numpy>=2"])

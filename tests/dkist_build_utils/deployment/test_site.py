@@ -17,14 +17,6 @@ from tests.dkist_build_utils.conftest import WORKFLOW, Install, instrument
 
 
 @pytest.fixture
-def packed(install: Install, offline: Path, tmp_path: Path) -> Path:
-    """Return the archive of a release whose tasks need a pool."""
-    package = instrument()
-    package.write_wheel(offline)
-    return archive(export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0"))
-
-
-@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an AIRFLOW_HOME that is set and not there."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:

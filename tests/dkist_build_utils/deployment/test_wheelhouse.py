@@ -33,14 +33,6 @@ Pack = Callable[[Package], Path]
 
 
 @pytest.fixture
-def dags(tmp_path: Path) -> Path:
-    """Return an empty dags folder."""
-    folder = tmp_path / "airflow" / "dags"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def house(dags: Path) -> Path:
     """Return where the wheelhouse of the dags folder will be."""
     return dags.parent / ".dags.dkist-wheels"
