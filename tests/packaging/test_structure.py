@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -174,3 +175,32 @@ def test_suppressions_stay_rare() -> None:
     mark = "# no" + "qa:"
     lines = [f"{path}: {line}" for path in files for line in path.read_text("utf-8").splitlines() if mark in line]
     assert len(lines) < 15, lines
+
+
+def test_errors_stand_in_errors() -> None:
+    """Who looks for an error finds it in the module ``errors``; what a module keeps to itself has an underscore."""
+    elsewhere = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in ROOT.glob("packages/*/src/**/*.py")
+        if path.stem != "errors"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and not node.name.startswith("_")
+    ]
+    assert elsewhere == []
+
+
+def test_contributing_says_where_everything_goes() -> None:
+    """CONTRIBUTING names every room, and every module that is in none."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = NOT_TESTED_ALONE | {"errors"}
+    rooms, beside = set(), set()
+    for module in modules():
+        package, *folders, name = module.split("/")
+        if package == "dkist_workflow":  # one room
+            rooms.add(package)
+        elif folders:
+            rooms.add(f"{package}/{folders[0]}")
+        elif name not in named:
+            beside.add(module)
+    assert sorted(room for room in rooms if f"`{room}/`" not in text) == []
+    assert sorted(module for module in beside if f"`{module}.py`" not in text) == []
