@@ -51,7 +51,7 @@ class ClientPackage:
 
     @property
     def version_variable(self) -> str:
-        """The variable that tells its build back end the version, as a copy has no git history."""
+        """The variable from which its build back end takes the version, as a copy has no git history."""
         return f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{self.import_name.upper()}"
 
 
@@ -131,7 +131,7 @@ def build_wheel(package: ClientPackage, source: Path, wheels: Path) -> None:
 
 
 def developer_environment(folder: Path, sources: Sequence[tuple[ClientPackage, Path]], wheels: Path) -> Path:
-    """Make the environment that the guide of the migration tells developers to make, and return its interpreter.
+    """Make the environment that the migration guide describes for developers, and return its interpreter.
 
     Parameters
     ----------

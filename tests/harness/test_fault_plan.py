@@ -26,7 +26,7 @@ def test_a_large_plan_has_every_kind() -> None:
 
 
 def test_kinds_limit_a_plan() -> None:
-    """Only what is asked for happens; tasks to which nothing happens pass."""
+    """Only what is asked for happens; tasks that are left alone pass."""
     for step in plan(5, 50, ["retry-fails", "kill-scheduler"]):
         if isinstance(step, PlannedRun):
             assert set(step.kinds) == {"Twice0", "Twice1"}

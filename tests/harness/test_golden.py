@@ -69,5 +69,5 @@ def test_every_form_runs_and_reports_its_failure(tmp_path: Path, monkeypatch: py
                 assert states == {"Succeed": "success", "Fail": "failed"}
                 assert "observe_0005.fits holds no image" in airflow.task_log(dag_id, run_id, "Fail")
     messages = [json.loads(path.read_text()) for path in spool.rglob("*.json")]
-    told = {(message["workflowName"], message["workflowVersion"], message["taskName"]) for message in messages}
-    assert told == {("golden_bad", form, "Fail") for form in FORMS}
+    reported = {(message["workflowName"], message["workflowVersion"], message["taskName"]) for message in messages}
+    assert reported == {("golden_bad", form, "Fail") for form in FORMS}

@@ -134,7 +134,7 @@ def test_airflow_is_imported_in_four_places_only() -> None:
 
 
 def is_airflow(name: str) -> bool:
-    """Tell whether a module is Airflow's."""
+    """Return whether a module is Airflow's."""
     return name.partition(".")[0] == "airflow"
 
 

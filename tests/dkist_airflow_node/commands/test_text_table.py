@@ -19,6 +19,6 @@ def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_without_blanks()
 
 
 def test_a_row_of_another_length_is_an_error() -> None:
-    """No cell is dropped without a word."""
+    """No cell is dropped silently."""
     with pytest.raises(ValueError, match="zip"):
         table(("TASK", "TRIES"), [("Calibrate",)])

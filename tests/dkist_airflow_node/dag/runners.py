@@ -29,5 +29,5 @@ def end(result, **members):
 
 
 def stub(behaviour: str) -> dict[str, str]:
-    """Return a runner that reads its request and then behaves as told, with `record`, `stop` and `end` at hand."""
+    """Return a runner that reads its request, then does what the test says, with `record`, `stop` and `end` at hand."""
     return {"runner.__main__": PROGRAM + behaviour}

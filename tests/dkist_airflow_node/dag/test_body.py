@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def operator(behaviour: str, *, parameters: tuple[dict[str, Any], ...] = (), **changes: Any) -> DkistTask:
-    """Return the operator of a task, rendered, whose runner behaves as told."""
+    """Return the operator of a task, rendered, whose runner behaves as the test says."""
     workflow: dict[str, Any] = {
         "dag_id": "test_stub_1.0",
         "name": "test_stub",

@@ -142,7 +142,7 @@ def facts(dag: Any) -> dict[str, Any]:
 
 
 def test_loaded_dag_equals_the_exported_one(import_file: Callable[[bytes], ModuleType], tmp_path: Path) -> None:
-    """Tasks, commands, environment, retries, queues, edges: load() and the file tell the same."""
+    """Tasks, commands, environment, retries, queues, edges: load() and the file agree."""
     workflow = make_workflow()
     exported = import_file(workflow.export(tmp_path).read_bytes()).dag
     assert facts(workflow.load()) == facts(exported)
@@ -175,23 +175,23 @@ def test_package_on_the_path_can_be_loaded_but_not_exported(tmp_path: Path, monk
 
 def test_dag_is_what_the_contract_says() -> None:
     """Every setting that another system relies on is there."""
-    told = facts(make_workflow().load())
-    assert told["dag_id"] == "vbi_l0_to_l1_1.2.3"
-    assert told["tags"] == {"vbi", "l0_to_l1", "vbi_l0_to_l1", "1.2.3", "night's watch"}
-    assert (told["schedule"], told["catchup"], told["paused"]) == (None, False, False)
-    assert told["max_active_runs"] == 100
-    assert told["has_callback"]
-    schema = told["params"]["recipe_run_id"]["__class"], told["params"]["recipe_run_id"]
+    dag = facts(make_workflow().load())
+    assert dag["dag_id"] == "vbi_l0_to_l1_1.2.3"
+    assert dag["tags"] == {"vbi", "l0_to_l1", "vbi_l0_to_l1", "1.2.3", "night's watch"}
+    assert (dag["schedule"], dag["catchup"], dag["paused"]) == (None, False, False)
+    assert dag["max_active_runs"] == 100
+    assert dag["has_callback"]
+    schema = dag["params"]["recipe_run_id"]["__class"], dag["params"]["recipe_run_id"]
     assert schema[1]["schema"]["type"] == "integer"
     assert schema[1]["schema"]["minimum"] == 1
     assert schema[1]["value"] is None
-    dark, gain = told["tasks"]["Dark"], told["tasks"]["Gain"]
+    dark, gain = dag["tasks"]["Dark"], dag["tasks"]["Gain"]
     assert (dark["retries"], dark["retry_delay"].total_seconds()) == (2, 1.5)
     assert dark["execution_timeout"].total_seconds() == 3600
     assert (dark["queue"], dark["pool"]) == ("high_memory", "high_memory_pool")
     assert (gain["queue"], gain["pool"], gain["execution_timeout"]) == ("default", "default_pool", None)
-    assert told["tasks"]["Calibrate"]["upstream_task_ids"] == {"Dark", "Gain"}
-    for task in told["tasks"].values():
+    assert dag["tasks"]["Calibrate"]["upstream_task_ids"] == {"Dark", "Gain"}
+    for task in dag["tasks"].values():
         assert task["type"] == "DkistTask"
         assert task["runner"] == runner_modules()
         assert not task["do_xcom_push"]
@@ -260,14 +260,14 @@ def test_people_read_what_a_workflow_and_a_task_are_for() -> None:
 
     Each *night* is calibrated on its own.
     """
-    told = facts(make_workflow(description=text).load())
-    assert told["description"] == "Frames to science."
-    assert told["doc"].startswith("Frames to science.\n\nEach *night* is calibrated on its own.\n\nAirflow must have")
-    assert told["tasks"]["Dark"]["doc_md"] == "A task with every setting."
+    dag = facts(make_workflow(description=text).load())
+    assert dag["description"] == "Frames to science."
+    assert dag["doc"].startswith("Frames to science.\n\nEach *night* is calibrated on its own.\n\nAirflow must have")
+    assert dag["tasks"]["Dark"]["doc_md"] == "A task with every setting."
     assert _first_paragraph(Bare.__doc__) == ""
-    told = facts(make_workflow().load())
-    assert told["description"] == "vbi_l0_to_l1, version 1.2.3"
-    assert told["doc"].startswith("Airflow must have these pools, or tasks stay *scheduled* for ever: high_memory_pool")
+    dag = facts(make_workflow().load())
+    assert dag["description"] == "vbi_l0_to_l1, version 1.2.3"
+    assert dag["doc"].startswith("Airflow must have these pools, or tasks stay *scheduled* for ever: high_memory_pool")
 
 
 def test_people_read_which_pools_and_environments_a_workflow_needs(

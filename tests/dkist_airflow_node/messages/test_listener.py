@@ -64,7 +64,7 @@ def test_hooks_never_raise(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCa
     monkeypatch.setattr(listener, "failure_of_task", raise_error)
     hear_failed_run(ROW, "task_failure")
     hear_failed_task(ROW, "x")
-    assert caplog.text.count("A failure may not have been heard of") == 2
+    assert caplog.text.count("A failure may have been missed") == 2
     caplog.clear()
     hear_failed_task(SimpleNamespace(), "x")  # the task's own process
     assert caplog.text == ""

@@ -186,10 +186,10 @@ def test_prebuild_builds_what_the_dag_files_need_with_their_own_runner(
     write_dag_file(worker, "two_1.0.0.py", [lock_variables(worker), no_lock])
     (worker.lock.parent / "other.py").write_text("print('not ours')\n", encoding="utf-8")
     assert main(["environments", "prebuild", str(worker.lock.parent)]) == 0
-    told = capfd.readouterr().err
-    assert f"[1/2] {worker.lock}, Python {PYTHON}" in told
-    assert "[2/2] ready after" in told
-    assert told.count("building") == 2
+    printed = capfd.readouterr().err
+    assert f"[1/2] {worker.lock}, Python {PYTHON}" in printed
+    assert "[2/2] ready after" in printed
+    assert printed.count("building") == 2
     assert "building" not in worker.result_of().messages
     assert main(["environments", "prebuild", str(worker.lock.parent)]) == 0
     assert "building" not in capfd.readouterr().err
@@ -202,9 +202,9 @@ def test_prebuild_as_another_user_says_so(worker: RunnerHost, capfd: pytest.Capt
     worker.store.mkdir()
     os.chown(worker.store, 65534, -1)
     assert main(["environments", "prebuild", str(worker.lock.parent)]) == 1
-    told = capfd.readouterr().err
-    assert f"{worker.store} belongs to the user nobody, but this is root" in told
-    assert "run it as the user that runs the tasks" in told
+    printed = capfd.readouterr().err
+    assert f"{worker.store} belongs to the user nobody, but this is root" in printed
+    assert "run it as the user that runs the tasks" in printed
 
 
 def test_prebuild_goes_on_after_a_failure_and_fails(worker: RunnerHost, capfd: pytest.CaptureFixture[str]) -> None:

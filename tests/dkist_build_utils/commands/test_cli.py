@@ -239,10 +239,10 @@ def test_run_of_neither_package_nor_release(command: Command, name: str) -> None
 
 
 def test_damage_is_told_with_the_version(command: Command, tmp_path: Path) -> None:
-    """Where several versions are damaged, each line says whose fault it tells."""
+    """Where several versions are damaged, each line names the version that has the fault."""
     for name in ("first_1.0.0", "second_1.0.0"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_text("[]")
     done = command("list", "--dags-folder", tmp_path)
-    told = [line.partition(": ")[0] for line in done.stderr.splitlines()]
-    assert told == ["first_1.0.0", "second_1.0.0"]
+    places = [line.partition(": ")[0] for line in done.stderr.splitlines()]
+    assert places == ["first_1.0.0", "second_1.0.0"]

@@ -49,7 +49,7 @@ def test_the_folder_of_wheels_is_written_where_it_is_needed() -> None:
 @pytest.mark.parametrize("folder", ["/srv/my wheels", "/srv/a,b", "/srv/$HOME", "/srv/it's"])
 def test_a_folder_that_would_have_to_be_quoted_is_refused(folder: str) -> None:
     """A path that a shell, YAML or uv would read as something else is named in the message."""
-    with pytest.raises(BuildError, match="has a space or another sign"):
+    with pytest.raises(BuildError, match="has a space or another character"):
         files_of(PackageName("visp-l0"), Path(folder))
 
 

@@ -76,7 +76,7 @@ def test_full_disk_loses_nothing(tmp_path: Path) -> None:
         before = path.read_bytes()
         with (
             full_disk(len(before) + 50),
-            pytest.raises(JournalError, match="cannot be written: File too large; make room"),
+            pytest.raises(JournalError, match="cannot be written: File too large; free disk space"),
         ):
             journal.append([attempt("B")])
         assert path.read_bytes() == before

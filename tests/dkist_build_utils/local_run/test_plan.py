@@ -32,7 +32,7 @@ def record_of(*lines: str | tuple[str, str]) -> Record:
     return record
 
 
-def told(tasks: tuple[LocalTask, ...], record: Record, **options: object) -> dict[str, str]:
+def actions(tasks: tuple[LocalTask, ...], record: Record, **options: object) -> dict[str, str]:
     """Return action and reason for each task."""
     steps = plan(tasks, record, Selection.of(tasks, **options))  # type: ignore[arg-type]
     return {step.task.name: step.action if step.action == "keep" else f"{step.action}: {step.reason}" for step in steps}
@@ -40,13 +40,13 @@ def told(tasks: tuple[LocalTask, ...], record: Record, **options: object) -> dic
 
 def test_nothing_ran_yet() -> None:
     """Without a journal everything runs."""
-    assert set(told(chain(), Record()).values()) == {"run: never ran"}
+    assert set(actions(chain(), Record()).values()) == {"run: never ran"}
 
 
 def test_what_is_done_is_kept() -> None:
     """A success and a skip are kept, a failure is tried again and what follows runs."""
-    assert set(told(chain(), record_of("A", ("B", "skip"), "C", "D")).values()) == {"keep"}
-    assert told(chain(), record_of("A", "B", ("C", "failure"))) == {
+    assert set(actions(chain(), record_of("A", ("B", "skip"), "C", "D")).values()) == {"keep"}
+    assert actions(chain(), record_of("A", "B", ("C", "failure"))) == {
         "A": "keep",
         "B": "keep",
         "C": "run: failed: failure",
@@ -67,7 +67,7 @@ def test_what_is_done_is_kept() -> None:
 def test_a_change_runs_the_task_and_what_is_downstream(change: dict[str, object], reason: str) -> None:
     """What a task is run from has changed: it runs again, and all that depends on it."""
     tasks = chain(B=dataclasses.replace(MADE_FROM, **change))  # type: ignore[arg-type]
-    assert told(tasks, record_of("A", "B", "C", "D")) == {
+    assert actions(tasks, record_of("A", "B", "C", "D")) == {
         "A": "keep",
         "B": f"run: {reason}",
         "C": "keep",
@@ -77,41 +77,46 @@ def test_a_change_runs_the_task_and_what_is_downstream(change: dict[str, object]
 
 def test_upstream_that_ran_again_earlier() -> None:
     """A task that ended before its upstream's last success runs again, whoever ran that."""
-    assert told(chain(), record_of("A", "B", "C", "D", "B"))["D"] == "run: upstream B ran again"
+    assert actions(chain(), record_of("A", "B", "C", "D", "B"))["D"] == "run: upstream B ran again"
 
 
 def test_interrupted_attempts() -> None:
     """A task that began without an end, or was cancelled, was interrupted, also where it was done before."""
     record = record_of("A", "B", "C", "D")
     record.add(9, {"begun": "B", "try_number": 2})
-    assert told(chain(), record)["B"] == "run: interrupted"
-    assert told(chain(), record_of(("A", "cancellation")))["A"] == "run: interrupted"
+    assert actions(chain(), record)["B"] == "run: interrupted"
+    assert actions(chain(), record_of(("A", "cancellation")))["A"] == "run: interrupted"
 
 
 def test_asked_for_is_remembered_until_it_is_done() -> None:
     """What --from or --fresh asked for runs also in the next command, if the first one died before."""
     record = record_of("A", "B", "C", "D")
     record.add(7, {"again": ["C", "D"]})
-    assert told(chain(), record) == {"A": "keep", "B": "keep", "C": "run: asked for", "D": "run: asked for"}
+    assert actions(chain(), record) == {"A": "keep", "B": "keep", "C": "run: asked for", "D": "run: asked for"}
     record.add(8, Attempt("C", 2, "success", MADE_FROM).to_entry())
-    assert told(chain(), record)["C"] == "keep"
+    assert actions(chain(), record)["C"] == "keep"
 
 
 def test_parts_of_a_workflow() -> None:
     """--from, --until, --only and --fresh choose what runs."""
     record = record_of("A", "B", "C", "D")
-    assert told(chain(), record, start="B") == {"A": "keep", "B": "run: asked for", "C": "keep", "D": "run: asked for"}
-    until_b = told(chain(), Record(), until="B")
+    assert actions(chain(), record, start="B") == {
+        "A": "keep",
+        "B": "run: asked for",
+        "C": "keep",
+        "D": "run: asked for",
+    }
+    until_b = actions(chain(), Record(), until="B")
     assert [until_b[name] for name in "ABCD"] == [
         "run: never ran",
         "run: never ran",
         "leave: not asked for",
         "leave: not asked for",
     ]
-    assert told(chain(), record, start="A", until="C")["D"] == "leave: not asked for"
-    assert told(chain(), Record(), only=["D"])["D"] == "run: asked for"
-    assert told(chain(), Record(), only=["D"])["A"] == "leave: not asked for"
-    assert set(told(chain(), record, fresh=True).values()) == {"run: asked for"}
+    assert actions(chain(), record, start="A", until="C")["D"] == "leave: not asked for"
+    assert actions(chain(), Record(), only=["D"])["D"] == "run: asked for"
+    assert actions(chain(), Record(), only=["D"])["A"] == "leave: not asked for"
+    assert set(actions(chain(), record, fresh=True).values()) == {"run: asked for"}
 
 
 def test_unknown_task() -> None:

@@ -227,7 +227,7 @@ def test_full_disk_is_one_line_and_nothing_is_lost(local: Local) -> None:
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1, done.stderr
-    assert "run.jsonl cannot be written: File too large; make room, then run the same command again" in errors[0]
+    assert "run.jsonl cannot be written: File too large; free disk space, then run the same command again" in errors[0]
     assert "Traceback" not in done.stderr
     assert local.processes() == []
     assert not [what for what in local.plan().values() if "never ran" in what]

@@ -1,4 +1,4 @@
-"""A whole client package is migrated: all files or none, once, and never over work that git could not bring back."""
+"""A whole client package is migrated: all files or none, once, and never over work that git cannot restore."""
 
 from __future__ import annotations
 

@@ -29,12 +29,12 @@ def test_attempt_has_what_its_lines_say() -> None:
 
 
 def test_torn_last_line_is_counted_and_the_rest_is_kept() -> None:
-    """An attempt that was killed in the midst of a write ended without a word."""
+    """An attempt that was killed in the midst of a write never reported an end."""
     whole = lines(START, declared("used", "s3://bucket/raw"))
     attempt = attempt_from_lines("a.jsonl", [*whole, lines(END)[0][:20]])
     assert attempt is not None
     assert (len(attempt.declarations), attempt.skipped_lines) == (1, 1)
-    assert (attempt.outcome, attempt.is_done) == ("ended without a word", False)
+    assert (attempt.outcome, attempt.is_done) == ("never reported an end", False)
 
 
 @pytest.mark.parametrize(

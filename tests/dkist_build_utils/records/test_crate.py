@@ -112,11 +112,11 @@ def test_failures_kills_and_retries_are_in_the_crate(records: Records, tmp_path:
     assert found["#control/Parse"]["object"] == [{"@id": "#run/Parse/1"}, {"@id": "#run/Parse/2"}]
     assert "error" not in found["#control/Parse"]
     killed = found["#run/Calibrate/1"]
-    assert (killed["error"], "endTime" in killed) == ("ended without a word", False)
+    assert (killed["error"], "endTime" in killed) == ("never reported an end", False)
     assert found["#rollback/Calibrate/1"]["@type"] == "UpdateAction"
-    assert found["#run"]["error"] == "Calibrate: ended without a word"
+    assert found["#run"]["error"] == "Calibrate: never reported an end"
     assert "endTime" not in found["#run"]
-    assert "Calibrate try 1 on worker-3 ended without a word" in found["./"]["description"]
+    assert "Calibrate try 1 on worker-3 never reported an end" in found["./"]["description"]
     assert as_rocrate_reads(crate)["main"] == "workflow.json"
     assert report_on(crate).count("step: workflow.json#step/Parse") == 2
 

@@ -60,7 +60,7 @@ def test_picture_shows_what_went_wrong(records: Records, tmp_path: Path) -> None
     records.add("Gain", end=END | {"result": "failure", "reason": "ValueError: <b>"})
     shown = boxes(record_svg(read_run(records.folder)))
     assert shown["Parse"] == ("task", "success · 2 attempts")
-    assert shown["Dark"] == ("task silent", "ended without a word")
+    assert shown["Dark"] == ("task silent", "never reported an end")
     assert shown["Gain"] == ("task failed", "failure")
     assert shown["gone.fits"][0] == "files gone"
     assert shown["kept.fits"][0] == "files changed"

@@ -44,7 +44,7 @@ def test_killed_attempt_ended_without_a_word(records: Records) -> None:
     run = read_run(records.folder)
     assert not run.is_done
     assert run.remarks == (
-        "Calibrate try 1 on worker-3 ended without a word: it was killed, or goes on",
+        "Calibrate try 1 on worker-3 never reported an end: it was killed, or still runs",
         "Calibrate-1.jsonl: 1 line cannot be read",
     )
 

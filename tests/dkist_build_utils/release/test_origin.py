@@ -49,7 +49,7 @@ def test_folder_that_cannot_serve_is_an_error(install: Install, wheels: Path, in
     package.write_wheel(wheels)
     Package("helper", "1.0").write_wheel(wheels)
     publish(index, Package("helper", "2.0"))
-    with pytest.raises(FaultsError, match=r"(?s)helper>=2.*--find-links holds helper==1\.0, and nothing"):
+    with pytest.raises(FaultsError, match=r"(?s)helper>=2.*--find-links holds helper==1\.0, and no other"):
         export(f"{install(package)}.workflows", tmp_path / "out", version="1.0.0", find_links=[wheels])
 
 

@@ -99,7 +99,7 @@ def test_setting_of_the_site_is_never_weakened(keys: Keys, tmp_path: Path, monke
         for value in ("", str(tmp_path / "gone"), str(tmp_path)):
             with monkeypatch.context() as patch:
                 patch.setenv(variable, value)
-                with pytest.raises(BuildError, match="is not there, so no signature can be judged"):
+                with pytest.raises(BuildError, match="is missing, so no signature can be checked"):
                     required_signers()
 
 

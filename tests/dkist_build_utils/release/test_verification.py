@@ -48,7 +48,7 @@ def test_what_was_checked_is_said_in_words(locked: Path, keys: Keys) -> None:
     assert "signature: by builder@example.org with ED25519 key SHA256:" in text
     unasked = "\n".join(verify(locked).statements)
     assert f"{locked.name}: a folder" in unasked
-    assert "who owns the key was not asked (--require-signature)" in unasked
+    assert "who owns the key was not checked (--require-signature)" in unasked
     (locked / SIGNATURE_NAME).unlink()
     assert f"signature: none; {SIGNATURE_NAME} is missing" in verify(locked).statements
 

@@ -1,7 +1,7 @@
 """How long the end of a task may take: every grace period of the task's own process.
 
-The runner of an exported DAG sends SIGKILL some seconds after SIGTERM; what stands here has to fit into that time, and
-`longest_stop` is what a test compares.
+The runner of an exported DAG sends SIGKILL some seconds after SIGTERM; these periods must fit into that time. A
+test compares `longest_stop` with it.
 """
 
 from __future__ import annotations

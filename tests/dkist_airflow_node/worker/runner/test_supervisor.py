@@ -154,7 +154,7 @@ def host(tmp_path: Path) -> RunnerHost:
 
 
 def pids_of(host: RunnerHost) -> list[int]:
-    """Return the processes that the running task has told of."""
+    """Return the processes that the running task has named."""
     file = host.work / "pids"
     wait_for(file.exists, "the task's start")
     return [int(pid) for pid in file.read_text(encoding="utf-8").split()]

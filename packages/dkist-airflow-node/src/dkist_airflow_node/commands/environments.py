@@ -106,11 +106,14 @@ def prebuild_command(folder: Path) -> int:
 
 
 @environments_commands.command("prune", epilog=EPILOG)
-@click.option("--keep-days", callback=_days, metavar="N", help="Remove what was last used more than N days ago.")
+@click.option("--keep-days", callback=_days, metavar="N", help="Remove environments not used for N days.")
 @click.option(
-    "--max-size", callback=_size, metavar="SIZE", help="Remove the longest unused until the rest fits, such as 20GB."
+    "--max-size",
+    callback=_size,
+    metavar="SIZE",
+    help="Remove the longest unused until the rest fits, for example 20GB.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before removing. Without a terminal it never asks.")
 def prune_command(*, keep_days: timedelta | None, max_size: int | None, dry_run: bool, yes: bool) -> None:
     """Remove environments that no process uses.

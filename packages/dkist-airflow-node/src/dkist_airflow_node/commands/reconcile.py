@@ -66,7 +66,7 @@ def duration_option(_context: click.Context, _parameter: click.Parameter, text: 
     "--grace",
     callback=duration_option,
     metavar="SPAN",
-    help="Leave failures that are younger to the callbacks. [default: 0s; with --watch 1m]",
+    help="Leave failures younger than this to the callbacks. [default: 0s; with --watch 1m]",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be spooled.")
 def reconcile_command(
@@ -75,8 +75,8 @@ def reconcile_command(
     """Spool a message of each failed task that nobody has reported.
 
     Asks Airflow for the failed tasks and runs of exported workflows, and leaves out what the broker has confirmed to
-    this host. Each message has the key that a callback would have given it, so a reader of the queue takes a failure
-    that two hosts report for one. It also decides about the undecided messages of this host: those of tasks that were
+    this host. Each message has the key that a callback would have given it, so a reader of the queue recognises a
+    failure that two hosts report. It also decides about the undecided messages of this host: those of tasks that were
     stopped while Airflow did not answer.
     """
     if not timedelta() < since <= timedelta(days=KEEP_DAYS - 1):

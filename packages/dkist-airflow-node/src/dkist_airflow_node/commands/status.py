@@ -42,7 +42,7 @@ def status_command(*, form: str | None, since: timedelta, dags: Path | None) -> 
     """Show the state of a site.
 
     Runs, running and failed tasks come from Airflow's REST API; messages, environments and releases from the folders of
-    this host. A source that is missing is named, and the rest is shown: that is no fault.
+    this host. A missing source is named and the rest is shown; the exit status is still 0.
     """
     if since <= timedelta():
         raise click.BadParameter("must be more than 0s", param_hint="--since")

@@ -1,4 +1,4 @@
-"""What a DAG that was exported by us says of itself: its workflow, its environments, and that it is ours.
+"""What an exported DAG says of itself: its workflow, its environments, and that it is ours.
 
 Nothing here calls Airflow, and nothing raises: what is not there is None.
 """

@@ -60,7 +60,7 @@ def _hear(look: Any, row: Any, words: Any) -> None:
             _writer.put(failures)
     except Exception:  # Airflow has something else to do
         # No exc_info: some log formatters would print local variables.
-        logger.error("A failure may not have been heard of: %s", traceback.format_exc())
+        logger.error("A failure may have been missed: %s", traceback.format_exc())
 
 
 class Writer:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _ENTRIES = frozenset(name for name in dir(TaskBase) if name not in dir(object)) | {"__init__", "__new__", "__del__"}
-"""The methods that are called without a word of the class itself."""
+"""The methods that are called although the class itself does not name them."""
 
 _DEEPEST = 10
 """How many modules that only re-export a name are followed: two of them may name each other."""

@@ -64,7 +64,7 @@ def deploy_command(archive: Path, *, dags_folder: Path, **options: Any) -> None:
     done = deploy(archive, dags_folder, **options)
     click.echo(done.path)
     if not done.is_new:
-        click.echo("the same bytes were there already", err=True)
+        click.echo("unchanged: the same bytes were deployed already", err=True)
     for pool in done.pools_created:
         click.secho(
             f"created pool {pool} with 1 slot in {done.airflow}; raise it to what the workers can carry",
@@ -115,7 +115,7 @@ def list_command(
 
     Every file of every version is compared with its manifest. NETWORK says whether workers need an index to build the
     environments of a version, or have all its wheels. With --holds only the locks are read, so that the answer comes at
-    once; a version without locks cannot be judged, and is named.
+    once; a version without locks is named, since nobody knows what it holds.
     """
     if holds is not None and airflow:
         raise click.UsageError("--holds and --airflow exclude each other")

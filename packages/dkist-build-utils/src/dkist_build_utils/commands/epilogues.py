@@ -38,7 +38,7 @@ _AIRFLOW = {
 _WHEELHOUSE = {"DKIST_WHEELHOUSE": "where workers find wheels [default: .NAME.dkist-wheels beside the dags folder]"}
 _SIGNERS = {
     "DKIST_REQUIRED_SIGNERS": "a file of those who may sign a release",
-    "DKIST_REVOKED_KEYS": "a file of keys that count no longer",
+    "DKIST_REVOKED_KEYS": "a file of revoked keys",
 }
 _SETTINGS = {
     "new": {"UV_FIND_LINKS": "folders with wheels that are on no index yet"},

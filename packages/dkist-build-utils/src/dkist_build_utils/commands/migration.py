@@ -13,7 +13,7 @@ from dkist_build_utils.migration import migrate
 @click.command("migrate")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--dry-run", is_flag=True, help="Show the difference, and write nothing.")
-@click.option("--allow-dirty", is_flag=True, help="Write although git could not bring the files back as they are now.")
+@click.option("--allow-dirty", is_flag=True, help="Write even if git cannot restore the files as they are now.")
 def migrate_command(folder: Path, *, dry_run: bool, allow_dirty: bool) -> None:
     """Rewrite a client package of dkist-processing-core.
 

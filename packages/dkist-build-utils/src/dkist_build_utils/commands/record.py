@@ -48,7 +48,7 @@ def record_command(
 
     FOLDER is the folder of a local run, or the one that DKIST_RECORD_FOLDER named when the tasks ran. The record is a
     Workflow Run RO-Crate with a picture. Prints its folder; what a reader has to know goes to standard error: files
-    that are gone or have changed, tasks of which nothing says how they ended.
+    that are gone or have changed, tasks that never reported an end.
     """
     run = read_run(folder, recipe_run_id, workflow=workflow, version=version, check_files=check_files)
     for remark in run.remarks:

@@ -27,11 +27,9 @@ REQUIRE_SIGNATURE = click.option(
     type=_FILE,
     metavar="SIGNERS",
     help="Refuse a release that nobody in this file of allowed signers has signed. The site's DKIST_REQUIRED_SIGNERS "
-    "is asked in any case.",
+    "applies as well.",
 )
-REVOKED_KEYS = click.option(
-    "--revoked-keys", type=_FILE, help="Keys that count no longer. [default: DKIST_REVOKED_KEYS]"
-)
+REVOKED_KEYS = click.option("--revoked-keys", type=_FILE, help="A file of revoked keys. [default: DKIST_REVOKED_KEYS]")
 
 
 @click.command("verify")
@@ -60,8 +58,8 @@ def verify_command(path: Path, *, require_signature: Path | None, revoked_keys: 
 def audit_command(*, dags_folder: Path, vulnerabilities: Path, as_json: bool) -> None:
     """Compare what is deployed with known vulnerabilities.
 
-    No network is used. Exit status 0 means that every deployed version and every file could be judged, and that nothing
-    was found.
+    No network is used. Exit status 0 means that every deployed version and every file could be checked, and that
+    nothing was found.
     """
     found = audit(dags_folder, vulnerabilities)
     if as_json:
@@ -76,13 +74,13 @@ def audit_command(*, dags_folder: Path, vulnerabilities: Path, as_json: bool) ->
         click.secho(f"{broken.path}: {broken.reason}", err=True, fg="red")
     say_unknown(found.unknown)
     click.echo(
-        f"{counted(found.read, 'file')} judged, {len(found.broken)} not; {counted(len(found.findings), 'finding')}",
+        f"{counted(found.read, 'file')} checked, {len(found.broken)} not; {counted(len(found.findings), 'finding')}",
         err=True,
     )
     sys.exit(0 if found.is_clean else 1)
 
 
 def say_unknown(versions: Iterable[UnknownVersion]) -> None:
-    """Print the deployed versions of which nobody can say what they hold."""
+    """Print the deployed versions whose content is unknown."""
     for version in versions:
         click.secho(f"{version.name}: what it holds is not known: {version.reason}", err=True, fg="yellow")

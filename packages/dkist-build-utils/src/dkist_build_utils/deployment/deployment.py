@@ -42,7 +42,7 @@ class Deployed:
     path: Path
     """The folder of the version in the dags folder."""
     is_new: bool
-    """False if the same bytes were there already."""
+    """False if unchanged: the same bytes were deployed already."""
     pools_created: tuple[str, ...]
     """The pools that were missing in Airflow and were created."""
     pools_needed: tuple[str, ...]
@@ -99,9 +99,9 @@ def deploy(
         this dags folder, and to create missing pools in it. By default: if Airflow is installed.
     require_signature : path, optional
         A file of allowed signers, one of whom must have signed the release. The site's (``DKIST_REQUIRED_SIGNERS``) is
-        asked in any case.
+        applied as well.
     revoked_keys : path, optional
-        A file of keys that count no longer; by default the site's (``DKIST_REVOKED_KEYS``).
+        A file of revoked keys; by default the site's (``DKIST_REVOKED_KEYS``).
     wheelhouse : path, optional
         Where workers find wheels: a folder for this dags folder alone. By default the one that ``DKIST_WHEELHOUSE``
         names, then ``.<name of the dags folder>.dkist-wheels`` beside it.
@@ -294,7 +294,7 @@ def _check_dag_ids(dags: Path, release: Release) -> None:
 
 
 def _warn_of_another_platform(release: Release) -> None:
-    """Warn of locks that were made on another platform, without a word of that of the workers."""
+    """Warn of locks that were made on another platform and do not name that of the workers."""
     made_on = release.manifest.provenance.locked_on
     if made_on is not None and made_on != this_platform():
         _LOGGER.warning(

@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class BrokenFile:
-    """A file of vulnerabilities that could not be judged."""
+    """A file of vulnerabilities that could not be checked."""
 
     path: Path
     """The file."""
@@ -57,15 +57,15 @@ class Audit:
     findings: tuple[Finding, ...]
     """Vulnerabilities in deployed versions, sorted."""
     read: int
-    """How many files of vulnerabilities were read and judged."""
+    """How many files of vulnerabilities were read and checked."""
     broken: tuple[BrokenFile, ...]
-    """Files that could not be read, or say nothing that can be judged of a distribution that is deployed."""
+    """Files that could not be read, or say nothing usable about a distribution that is deployed."""
     unknown: tuple[UnknownVersion, ...]
-    """Deployed versions of which nobody can say what they hold."""
+    """Deployed versions whose content is unknown."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything could be judged and nothing was found."""
+        """Whether everything could be checked and nothing was found."""
         return not (self.findings or self.broken or self.unknown)
 
 
@@ -86,7 +86,7 @@ def audit(dags_folder: str | os.PathLike[str], vulnerabilities: str | os.PathLik
     """
     files = sorted(Path(vulnerabilities).rglob("*.json"))
     if not files:
-        raise BuildError(f"'{vulnerabilities}' holds no *.json file of a vulnerability, so nothing can be judged")
+        raise BuildError(f"'{vulnerabilities}' holds no *.json file of a vulnerability, so nothing can be checked")
     deployed = deployed_locks(dags_folder)
     held = _held(deployed.pins)
     findings: dict[tuple[str, str, str], Finding] = {}
@@ -113,7 +113,7 @@ def _held(pins: Mapping[str, Mapping[str, Mapping[str, Pin]]]) -> dict[str, dict
 
 
 def _findings(vulnerability: Vulnerability, held: Mapping[str, Mapping[str, set[str]]]) -> Iterator[Finding]:
-    """Yield what of a vulnerability is deployed; BuildError if that cannot be judged."""
+    """Yield what of a vulnerability is deployed; BuildError if that cannot be decided."""
     for affected in vulnerability.affected:
         for version, names in held.get(affected.distribution, {}).items():
             if not affected.is_judgeable:

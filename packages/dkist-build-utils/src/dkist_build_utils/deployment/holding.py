@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnknownVersion:
-    """A deployed version of which nobody can say what it holds."""
+    """A deployed version whose content is unknown."""
 
     name: str
     """The name of its folder."""
@@ -59,7 +59,7 @@ class Holdings:
     found: tuple[Holding, ...]
     """Those that do, sorted."""
     unknown: tuple[UnknownVersion, ...]
-    """Those that cannot be judged."""
+    """Those whose content is unknown."""
 
 
 def holdings(dags_folder: str | os.PathLike[str], requirement: str) -> Holdings:

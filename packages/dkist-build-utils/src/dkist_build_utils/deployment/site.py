@@ -37,7 +37,7 @@ def create_missing_pools(dags: Path, pools: Mapping[str, Any]) -> tuple[AirflowS
     ------
     BuildError
         Pools are needed, and this Airflow cannot be asked or does not read the dags folder: tasks would wait for their
-        pools without a word. If no pools are needed, that is a warning.
+        pools silently. If no pools are needed, that is a warning.
     """
     try:
         site, created = missing_pools(dags, pools, creates=True)

@@ -38,7 +38,7 @@ def check_supply(release: Release) -> None:
         return
     faults = []
     for name in manifest.locks:
-        _LOGGER.info("fetching what %s locks", name)
+        _LOGGER.info("fetching the wheels that %s locks", name)
         try:
             _fetch(release, name)
         except UvError as error:

@@ -40,8 +40,8 @@ def files_of(name: PackageName, find_links: Path | None = None) -> dict[str, str
     folder = None if find_links is None else str(find_links.resolve())
     if folder is not None and not _PLAIN_PATH.fullmatch(folder):
         raise BuildError(
-            f"the folder of wheels {folder!r} has a space or another sign that a shell or uv takes for its own; use a "
-            "folder whose path has letters, digits and ._+@~- only"
+            f"the folder of wheels {folder!r} has a space or another character with a meaning for a shell or uv; use a "
+            "folder whose path has only letters, digits and ._+@~-"
         )
     return {
         _named(path.relative_to(TEMPLATE).as_posix(), name): _named(_linked(path.read_text("utf-8"), folder), name)

@@ -35,9 +35,9 @@ class Ending:
     can_retry: bool = True
     """False where trying again cannot help."""
     peak_memory_bytes: int | None = None
-    """What the outcome says of it; None where it says nothing."""
+    """Peak memory in the outcome; None where it has none."""
     cpu_seconds: float | None = None
-    """What the outcome says of it; None where it says nothing."""
+    """CPU seconds in the outcome; None where it has none."""
 
 
 def read_outcome(path: Path) -> dict[str, Any]:
@@ -64,21 +64,21 @@ def ending_of(status: int, outcome: dict[str, Any], stop: tuple[str, str] | None
         The last line of the log, for where nothing else says why.
     """
     code = os.waitstatus_to_exitcode(status)
-    told = _told(outcome)
-    known = replace(told, exit_status=code) if code >= 0 else replace(told, signal=_signal_name(-code))
-    if code == 0 and told.result in {"success", "skip"}:
+    reported = _reported(outcome)
+    known = replace(reported, exit_status=code) if code >= 0 else replace(reported, signal=_signal_name(-code))
+    if code == 0 and reported.result in {"success", "skip"}:
         return known
     if stop is not None:
         return replace(known, result=stop[0], reason=stop[1])
     if code == UNUSABLE_REQUEST:
-        return replace(known, result="error", reason=told.reason or last_line, can_retry=False)
-    if code != 0 and told.result in {"failure", "timeout", "error"}:
-        return replace(known, reason=told.reason or _text_of_error(told) or last_line)
+        return replace(known, result="error", reason=reported.reason or last_line, can_retry=False)
+    if code != 0 and reported.result in {"failure", "timeout", "error"}:
+        return replace(known, reason=reported.reason or _text_of_error(reported) or last_line)
     return replace(known, result="failure", reason=_diagnosis(code, last_line))
 
 
-def _told(outcome: dict[str, Any]) -> Ending:
-    """Return what an outcome says, each member only where it has the form that it should have."""
+def _reported(outcome: dict[str, Any]) -> Ending:
+    """Return what an outcome says; a member of a wrong type is left out."""
 
     def text(name: str) -> str | None:
         value = outcome.get(name)
@@ -100,11 +100,11 @@ def _told(outcome: dict[str, Any]) -> Ending:
     )
 
 
-def _text_of_error(told: Ending) -> str | None:
+def _text_of_error(reported: Ending) -> str | None:
     """Return ``Type: text`` of the task's own error."""
-    if told.error_type is None:
+    if reported.error_type is None:
         return None
-    return f"{told.error_type.rpartition('.')[2]}: {told.error}" if told.error else told.error_type
+    return f"{reported.error_type.rpartition('.')[2]}: {reported.error}" if reported.error else reported.error_type
 
 
 def _signal_name(number: int) -> str:
@@ -115,7 +115,7 @@ def _signal_name(number: int) -> str:
 
 
 def _diagnosis(code: int, last_line: str) -> str:
-    """Return what is known of an end of which the launcher said nothing."""
+    """Return what is known of an end that the launcher did not report."""
     if code == 0:
         return "the task's process ended without saying how (os._exit or exit(0) in native code?)"
     if code > 0:

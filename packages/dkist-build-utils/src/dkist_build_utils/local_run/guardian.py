@@ -225,7 +225,7 @@ class Guardian:
         return [pid for pid in below(os.getpid(), parents) if child.owns(pid, lineage(pid, parents))]
 
     def say(self, **message: object) -> None:
-        """Tell the command; if it is gone, its end is seen elsewhere."""
+        """Report to the command; if it is gone, that is noticed elsewhere."""
         try:
             self.connection.send(json.dumps(message).encode())
         except OSError:

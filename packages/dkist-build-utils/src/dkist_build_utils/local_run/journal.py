@@ -200,8 +200,8 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._file, size)
             raise JournalError(
-                f"{self.path} cannot be written: {error.strerror}; make room, then run the same command again: what is "
-                "in the journal is not lost"
+                f"{self.path} cannot be written: {error.strerror}; free disk space, then run the same command again: "
+                "what is in the journal is not lost"
             ) from error
 
 

@@ -40,7 +40,7 @@ def migrate(folder: Path, *, is_dry_run: bool = False, allow_dirty: bool = False
     is_dry_run : bool, optional
         Write nothing.
     allow_dirty : bool, optional
-        Write although git could not bring the files back as they are now.
+        Write even if git cannot restore the files as they are now.
 
     Raises
     ------

@@ -103,7 +103,7 @@ def _span(message: dict[str, Any], file: str) -> Span:
     status = message.get("status", {})
     start, end = (int(message[name]) / 1e9 for name in ("startTimeUnixNano", "endTimeUnixNano"))
     if not 0 <= start <= end < _LATEST:
-        raise ValueError(f"from {start} to {end} is no time")
+        raise ValueError(f"a span cannot last from {start} to {end}")
     return Span(
         trace_id=str(message["traceId"]).lower(),
         span_id=str(message["spanId"]).lower(),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HOOK_VARIABLES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
-"""What git tells a hook of its own repository; they would name that one for every folder."""
+"""Variables that git sets for a hook: they name the hook's repository, whatever the folder."""
 
 
 def run_git(folder: Path, *arguments: str) -> str:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The newest format of records that is understood; a newer one may mean other things."""
 
-WITHOUT_A_WORD = "ended without a word"
-"""The outcome of an attempt of which nothing says how it ended."""
+NO_END_REPORTED = "never reported an end"
+"""The outcome of an attempt whose end nobody recorded."""
 
 DONE_RESULTS = ("success", "skip")
 
@@ -96,7 +96,7 @@ class RecordedAttempt:
     @property
     def outcome(self) -> str:
         """How it ended, in words."""
-        return self.result or WITHOUT_A_WORD
+        return self.result or NO_END_REPORTED
 
     @property
     def is_done(self) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dkist_build_utils.errors import RecordError, counted
-from dkist_build_utils.records.attempt import WITHOUT_A_WORD
+from dkist_build_utils.records.attempt import NO_END_REPORTED
 from dkist_build_utils.records.entities import (
     STATUS,
     WORKFLOW_NAME,
@@ -246,7 +246,7 @@ def _sentence(record: RunRecord) -> str:
     tasks = record.last_attempts
     done = sum(attempt.is_done for attempt in tasks.values())
     silent = sum(attempt.result is None for attempt in record.attempts)
-    ended = f", {silent} of them {WITHOUT_A_WORD}" if silent else ""
+    ended = f", {silent} of them {NO_END_REPORTED}" if silent else ""
     begun = f"{counted(len(tasks), 'task')} in {counted(len(record.attempts), 'attempt')}{ended}"
     return f"{begun}; the last attempt went well at {done} of {len(tasks)}."
 

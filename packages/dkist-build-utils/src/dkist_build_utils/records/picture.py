@@ -66,7 +66,7 @@ def record_svg(record: RunRecord) -> str:
     """Return a run as an SVG picture that needs nothing else and is readable on dark and on light pages.
 
     Files that the same tasks generated and used stand in one box, with their number. A task that failed has a red rim,
-    one that ended without a word a dashed one; files that are gone or changed are marked.
+    one that never reported an end a dashed one; files that are gone or changed are marked.
 
     Parameters
     ----------

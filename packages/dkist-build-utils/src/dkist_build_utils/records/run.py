@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.errors import RecordError, counted
-from dkist_build_utils.records.attempt import WITHOUT_A_WORD, Declaration, RecordedAttempt, attempt_from_lines, clean
+from dkist_build_utils.records.attempt import NO_END_REPORTED, Declaration, RecordedAttempt, attempt_from_lines, clean
 from dkist_build_utils.records.item import Item, items_of
 from dkist_build_utils.records.journal import read_journal
 
@@ -161,7 +161,7 @@ def _remarks_on_attempts(attempts: Sequence[RecordedAttempt]) -> Iterator[str]:
     for each in attempts:
         name = f"{each.task}{'' if each.try_number is None else f' try {each.try_number}'} on {each.host}"
         if each.result is None:
-            yield f"{name} {WITHOUT_A_WORD}: it was killed, or goes on"
+            yield f"{name} {NO_END_REPORTED}: it was killed, or still runs"
         if each.skipped_lines:
             yield f"{clean(each.file)}: {counted(each.skipped_lines, 'line')} cannot be read"
 

@@ -147,7 +147,7 @@ def _wheel_faults(
         try:
             needed.update(wheels_of_lock(files[lock], manifest.wheels))
             missing = missing_from(manifest.wheels, files[lock])
-        except BuildError:  # told as a fault of the lock
+        except BuildError:  # reported as a fault of the lock
             return
         if missing:
             yield lock, f"the release holds wheels, but none for {', '.join(missing)}"

@@ -93,7 +93,7 @@ def resolved_lock(
         held = [line for line in limits.splitlines() if re.split("[=>]", line)[0] in str(error)]
         if not held:
             raise
-        raise UvError(f"{error}\n--find-links holds {'; '.join(held)}, and nothing else is taken for it") from error
+        raise UvError(f"{error}\n--find-links holds {'; '.join(held)}, and no other version is allowed") from error
     text, origins = without_annotations(text)
     content = text.encode()
     locked_pins(content)

@@ -68,7 +68,7 @@ class Manifest:
             raise BuildError(f"{MANIFEST_NAME} is not a manifest: {type(error).__name__}: {error}") from error
         schema = data.pop("schema", None) if isinstance(data, dict) else None
         if not isinstance(schema, int) or schema < SCHEMA:
-            raise BuildError(f"{MANIFEST_NAME} is not a manifest: it has no schema that was ever written")
+            raise BuildError(f"{MANIFEST_NAME} is not a manifest: its schema is unknown")
         if schema > SCHEMA:
             raise NewerManifestError(
                 f"{MANIFEST_NAME} was made by a newer version of dkist-build-utils: it has schema {schema!r:.80}, "

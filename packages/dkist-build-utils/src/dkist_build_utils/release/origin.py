@@ -91,7 +91,7 @@ def check_origins(origins: Iterable[Origin], find_links: Sequence[Path]) -> None
             given = ", ".join(map(str, versions))
             raise BuildError(
                 f"{origin.name} {origin.version} would come from {origin.place}, although --find-links has {given}; "
-                "leave in the folder what the release shall hold"
+                "keep only the wheels that the release must hold in the folder"
             )
 
 

@@ -24,7 +24,7 @@ NAMESPACE = "dkist-release@1"
 SIGNERS_VARIABLE = "DKIST_REQUIRED_SIGNERS"
 """The setting of a site by which every release must be signed."""
 REVOKED_VARIABLE = "DKIST_REVOKED_KEYS"
-"""The setting of a site that names the keys that count no longer."""
+"""The setting of a site that names its file of revoked keys."""
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _COLUMNS = 70
@@ -44,12 +44,12 @@ class Signers:
     allowed: Path
     """Keys, with their owners and validity, in OpenSSH's format of allowed signers."""
     revoked: Path | None = None
-    """Keys that count no longer: one public key a line, or OpenSSH's revocation list."""
+    """Revoked keys: one public key a line, or OpenSSH's revocation list."""
 
     def __post_init__(self) -> None:
         for what, path in (("allowed signers", self.allowed), ("revoked keys", self.revoked)):
             if path is not None and not path.is_file():
-                raise BuildError(f"the file of {what} '{path}' is not there, so no signature can be judged")
+                raise BuildError(f"the file of {what} '{path}' is missing, so no signature can be checked")
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def verify(
         A file of allowed signers, on top of the site's (``DKIST_REQUIRED_SIGNERS``). With either, there must be a
         signature by one of them. Without, it is only checked that a signature fits the manifest.
     revoked_keys : path, optional
-        A file of keys that count no longer; by default the site's (``DKIST_REVOKED_KEYS``).
+        A file of revoked keys; by default the site's (``DKIST_REVOKED_KEYS``).
 
     Returns
     -------
@@ -144,7 +144,7 @@ def _statements(release: Release, signature: Signature | None, signers: Sequence
         yield f"signature: none; {SIGNATURE_NAME} is missing"
     elif not signers:
         yield (
-            f"signature: it fits {MANIFEST_NAME} and is by {signature.key}; who owns the key was not asked "
+            f"signature: it fits {MANIFEST_NAME} and is by {signature.key}; who owns the key was not checked "
             "(--require-signature)"
         )
     else:

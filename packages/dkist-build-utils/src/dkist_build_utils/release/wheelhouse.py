@@ -58,7 +58,7 @@ def gathered_wheels(
                 named = wheels_of_lock(lock, {name: file_digest(path) for name, path in paths.items()})
                 missing = missing_from(named, lock)
                 if missing:
-                    raise BuildError(f"no wheel for {release.workers} was fetched of {', '.join(missing)}")
+                    raise BuildError(f"no wheel for {release.workers} was found of {', '.join(missing)}")
             wheels.update((name, paths[name]) for name in named)
         if wheels:
             size = sum(path.stat().st_size for path in wheels.values())
