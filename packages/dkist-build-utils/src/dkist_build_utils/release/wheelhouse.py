@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dkist_airflow_node.commands import size_text
 from dkist_build_utils.errors import BuildError, counted
 from dkist_build_utils.programs import download_wheels
 from dkist_build_utils.release.folder import staged_folder
@@ -62,7 +63,7 @@ def gathered_wheels(
             wheels.update((name, paths[name]) for name in named)
         if wheels:
             size = sum(path.stat().st_size for path in wheels.values())
-            _LOGGER.info("%s of %.0f MB", counted(len(wheels), "wheel"), size / 1e6)
+            _LOGGER.info("%s of %s", counted(len(wheels), "wheel"), size_text(size))
         yield dict(sorted(wheels.items()))
 
 
