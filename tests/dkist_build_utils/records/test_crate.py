@@ -187,7 +187,7 @@ def test_crate_is_the_same_bytes_each_time(two_tasks: Records, tmp_path: Path) -
 def test_folder_with_something_else_is_not_replaced(two_tasks: Records, tmp_path: Path) -> None:
     """A wrong --output loses nobody's data; an empty folder is used."""
     run = read_run(two_tasks.folder)
-    with pytest.raises(RecordError, match="holds something that is no record; name another folder with --output"):
+    with pytest.raises(RecordError, match="is not the folder of a record; name another folder with --output"):
         write_crate(run, tmp_path)
     assert (tmp_path / "frame.fits").exists()
     (tmp_path / "empty").mkdir()

@@ -97,7 +97,7 @@ def dag_id(workflow_name: str, workflow_version: str) -> str:
 
 
 def try_number_from(text: str) -> int | None:
-    """Return the engine's count of attempts, None where `text` is no number: the count only labels telemetry."""
+    """Return the engine's count of attempts, None where `text` is not a number: the count only labels telemetry."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 

@@ -113,7 +113,7 @@ def has_super(definition: Definition) -> bool:
 
 
 def imports_of(node: ast.AST, package: str) -> Iterator[Import]:
-    """Yield what one statement imports; nothing if it is no import."""
+    """Yield what one statement imports; nothing for any other statement."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             bound = alias.asname or alias.name.partition(".")[0]

@@ -31,7 +31,7 @@ def create_package(name: PackageName, parent: Path, find_links: Path | None = No
     Raises
     ------
     BuildError
-        Something of that name is there, other than an empty folder, and stays as it is; or ``parent`` is no folder.
+        Something of that name is there, other than an empty folder, and stays as it is; or ``parent`` is not a folder.
     """
     files = files_of(name, find_links)
     if not parent.is_dir():

@@ -206,7 +206,7 @@ class Journal:
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """Return what a line holds, None where it is no JSON object."""
+    """Return what a line holds, None where it is not a JSON object."""
     try:
         entry = json.loads(line)
     except ValueError:

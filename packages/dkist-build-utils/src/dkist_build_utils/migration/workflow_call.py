@@ -60,7 +60,7 @@ def rewritten_call(call: cst.Call, *, is_core: bool) -> tuple[cst.Call, dict[str
 
 
 def _text(value: cst.BaseExpression) -> str | None:
-    """Return a literal text; the empty one for None, which is no detail; None if it is anything else."""
+    """Return a literal text: empty for None, which names no detail; None for anything else."""
     if isinstance(value, cst.Name) and value.value == "None":
         return ""
     if isinstance(value, cst.SimpleString | cst.ConcatenatedString):

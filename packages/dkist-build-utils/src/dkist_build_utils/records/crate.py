@@ -152,7 +152,7 @@ def write_crate(record: RunRecord, output: Path, *, prov_json: bool = False) -> 
         The folder holds something else.
     """
     if output.exists() and not (output / METADATA_NAME).is_file() and any(output.iterdir()):
-        raise RecordError(f"{output} holds something that is no record; name another folder with --output")
+        raise RecordError(f"{output} is not the folder of a record; name another folder with --output")
     partial = output.with_name(f".{output.name}.{secrets.token_hex(4)}.partial")
     try:
         (partial / "records").mkdir(parents=True)

@@ -94,7 +94,7 @@ def export(
         Whether the release holds every wheel that its locks name, so that workers need no index. Needs pip, the extra
         ``wheelhouse`` of this distribution. Wheels that are there already are kept.
     notebook : bool, optional
-        Whether to write a notebook of each workflow as well, ``<dag_id>.ipynb`` in ``export_path``. It is no part of
+        Whether to write a notebook of each workflow as well, ``<dag_id>.ipynb`` in ``export_path``. It is not part of
         the release. Needs the extra ``notebook`` of this distribution.
 
     Returns

@@ -29,7 +29,7 @@ class TaskRun:
     start : Usage
         What the process had used when the run began.
     action : str
-        ``run`` or ``rollback``; a rollback is no run to count.
+        ``run`` or ``rollback``; a rollback is not counted as a run.
     """
 
     def __init__(self, identity: TaskIdentity, start: Usage, action: str = "run") -> None:
