@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -93,7 +94,7 @@ def command_lines(text: str) -> Iterable[list[str]]:
 
 def check_command(words: list[str]) -> None:
     """Fail where a subcommand or an option does not exist, or an argument is missing."""
-    command = import_module(f"{COMMANDS[words[0]]}.commands.cli").cli
+    command = deepcopy(import_module(f"{COMMANDS[words[0]]}.commands.cli").cli)  # which other tests run
     context = click.Context(command, info_name=words[0])
     rest = words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
