@@ -19,6 +19,7 @@ from dkist_build_utils.programs.uv import (
     installed_pythons,
     interpreter_path,
     locked_environment,
+    named_find_links,
     run_uv,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "load_errors",
     "locked_environment",
     "missing_pools",
+    "named_find_links",
     "own_words",
     "run_git",
     "run_program",
