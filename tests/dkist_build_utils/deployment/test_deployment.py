@@ -25,6 +25,7 @@ from dkist_build_utils import (
     undeploy,
     verify,
 )
+from dkist_build_utils.release.signature import signed
 from harness.packages import Package
 from tests.dkist_build_utils.conftest import WORKFLOW, Install, contents, instrument
 from tests.dkist_build_utils.keys import Keys, make_key
@@ -302,6 +303,15 @@ def test_signature_is_required_by_option_or_by_the_site(
     assert found is not None
     assert found.signers == ("builder@example.org",)
     assert [version.damage for version in deployed_versions(dags)] == [None]
+
+
+def test_signature_that_does_not_fit_is_refused(packed: Path, dags: Path, keys: Keys) -> None:
+    """The signature of another release is refused, also where none is required."""
+    folder = packed.with_name(packed.name.removesuffix(".tar.gz"))
+    (folder / "manifest.json.sig").write_bytes(signed(b"another", keys.private))
+    with pytest.raises(SignatureError, match="the signature is not one of this manifest"):
+        deploy(archive(folder), dags, airflow=False)
+    assert list(dags.iterdir()) == []
 
 
 def test_key_is_changed_without_a_new_version(packed: Path, dags: Path, keys: Keys, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def deploy(
     Raises
     ------
     SignatureError
-        A signature is required, and there is none or it does not count.
+        A signature is required, and there is none or it does not count; or there is one that does not fit the release.
     BuildError
         The archive is damaged; the index cannot give what a lock names; the version, or one of its DAG ids, is there
         already with other bytes; the dags folder is a file system of its own; or the version needs pools, and the
