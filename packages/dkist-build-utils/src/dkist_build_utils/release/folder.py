@@ -42,14 +42,12 @@ def read_file(path: Path) -> bytes:
     OSError
         It is not a regular file, is larger than a whole release may be, or cannot be read. A pipe is never waited for.
     """
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    with path.open("rb") as file:
-        content = file.read(MAXIMUM_BYTES + 1)
-    if len(content) > MAXIMUM_BYTES:
+    if found.st_size > MAXIMUM_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return content
+    return path.read_bytes()
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
