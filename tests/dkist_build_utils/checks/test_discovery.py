@@ -64,10 +64,11 @@ def test_folder_without_init_is_looked_into(install: Install) -> None:
 def test_module_that_ends_the_process_is_a_fault(install: Install) -> None:
     """A module that calls os._exit when imported cannot end a build with success; its forked child still may."""
     forks = "import os\nchild = os.fork()\nif child == 0: os._exit(7)\nassert os.waitpid(child, 0)[1] == 7 << 8\n"
-    name = install(instrument(**{"workflows.leaves": "import os\nos._exit(0)", "workflows.forks": forks}))
-    (fault,) = faults_of(name)
-    assert f"{name}.workflows.leaves: the module does not import: SystemExit: os._exit(0); " in fault
-    assert fault.endswith("(workflows/leaves.py:2)")
+    leaves = {"workflows.leaves": "import os\nos._exit(0)", "workflows.more": "import posix\nposix._exit(0)"}
+    name = install(instrument(**leaves, **{"workflows.forks": forks}))
+    for fault, module in zip(faults_of(name), ("leaves", "more"), strict=True):
+        assert f"{name}.workflows.{module}: the module does not import: SystemExit: os._exit(0); " in fault
+        assert fault.endswith(f"(workflows/{module}.py:2)")
 
 
 def test_workflows_in_containers_and_variants_are_found(install: Install) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from dkist_build_utils import (
     undeploy,
     verify,
 )
+from dkist_build_utils.release.signature import signed
 from harness.packages import Package
 from tests.dkist_build_utils.conftest import WORKFLOW, Install, contents, instrument
 from tests.dkist_build_utils.keys import Keys, make_key
@@ -266,6 +268,11 @@ def test_broken_manifests_block_no_other_version(packed: Path, dags: Path) -> No
     assert "manifest.json is not a manifest" in str(damages["list"])
     assert damages[path.name] is None
     undeploy(path.name, dags, force=True)
+    with pytest.raises(BuildError, match="Is a directory, so nobody knows its DAGs; use --force if"):
+        undeploy("folder", dags, airflow=True)
+    for name in ("folder", "list"):
+        undeploy(name, dags, force=True)
+    assert list(dags.iterdir()) == []
 
 
 def test_signature_is_required_by_option_or_by_the_site(
@@ -288,6 +295,15 @@ def test_signature_is_required_by_option_or_by_the_site(
     assert found is not None
     assert found.signers == ("builder@example.org",)
     assert [version.damage for version in deployed_versions(dags)] == [None]
+
+
+def test_signature_that_does_not_fit_is_refused(packed: Path, dags: Path, keys: Keys) -> None:
+    """The signature of another release is refused, also where none is required."""
+    folder = packed.with_name(packed.name.removesuffix(".tar.gz"))
+    (folder / "manifest.json.sig").write_bytes(signed(b"another", keys.private))
+    with pytest.raises(SignatureError, match="the signature is not one of this manifest"):
+        deploy(archive(folder), dags, airflow=False)
+    assert list(dags.iterdir()) == []
 
 
 def test_key_is_changed_without_a_new_version(packed: Path, dags: Path, keys: Keys, tmp_path: Path) -> None:
@@ -379,3 +395,27 @@ def test_foreign_version_stays_whole(packed: Path, shared: Path) -> None:
     assert done.returncode == 1
     assert f"{path.name} cannot be removed: Permission denied; undeploy it as its owner, root" in done.stderr
     assert contents(path) == before
+
+
+def test_files_that_may_not_be_read_block_nothing(packed: Path, shared: Path) -> None:
+    """A folder or a text file of somebody else's is named; other versions are listed and removed, and no wheel is."""
+    name = deploy(packed, shared, airflow=False).path.name
+    for path in (shared.parent, *shared.parent.rglob("*")):
+        os.chown(path, 65534, 65534)
+    for closed in ("closed_1", "notes"):
+        (shared / closed).mkdir()
+    (shared / "closed_1" / "manifest.json").write_text("{}")
+    (shared / "notes" / "mine.txt").write_text("")
+    (shared / "closed_1").chmod(0o711)
+    (shared / "notes" / "mine.txt").chmod(0o600)
+    house = shared.parent / ".dags.dkist-wheels"
+    house.mkdir()
+    os.chown(house, 65534, 65534)
+    done = as_other_user("list", "--dags-folder", shared)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"closed_1 .* damaged\n", done.stdout)
+    assert re.search(rf"{name} .* ok\n", done.stdout)
+    done = as_other_user("undeploy", name, "--dags-folder", shared, "--force")
+    assert done.returncode == 0, done.stderr
+    assert f"no wheel is removed from {house}: '{shared / 'notes' / 'mine.txt'}', which may be a lock" in done.stderr
+    assert sorted(path.name for path in shared.iterdir()) == ["closed_1", "notes"]

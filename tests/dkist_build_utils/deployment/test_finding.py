@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,12 @@ def test_file_that_cannot_be_checked_is_named(dags: Path, osv: Path) -> None:
         "A-1.json": "A-1 names no versions of numpy, which is deployed",
         "B-1.json": "B-1, numpy: Invalid version: '1st'",
     }
+
+
+def test_pipe_among_vulnerabilities_is_named(dags: Path, osv: Path) -> None:
+    """An audit never waits for a writer."""
+    os.mkfifo(osv / "pipe.json")
+    assert [each.reason for each in audit(dags, osv).broken] == ["it cannot be read: it is not a regular file"]
 
 
 def test_version_that_nobody_knows_is_not_clean(dags: Path, osv: Path) -> None:

@@ -219,3 +219,16 @@ def test_network_is_not_needed(install: Install, dags: Path, tmp_path: Path) -> 
     assert "no network was needed" in done.stdout, done.stderr
     assert "result='success'" in done.stdout
     assert f"installing the wheels in {house}" in done.stdout
+
+
+def test_wheels_are_readable_whatever_the_umask(pack: Pack, dags: Path, tmp_path: Path) -> None:
+    """Workers of another user reach the wheels, also where folders above them had to be made."""
+    packed = pack(instrument())
+    before = os.umask(0o077)
+    try:
+        deploy(packed, dags, airflow=False, wheelhouse=tmp_path / "new" / "deeper" / "house")
+    finally:
+        os.umask(before)
+    found = [tmp_path / "new", *(tmp_path / "new").rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o755}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o644}

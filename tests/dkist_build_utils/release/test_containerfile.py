@@ -49,6 +49,7 @@ def test_steps_install_from_the_wheels_alone(
     paths = write_containerfiles(folder)
     assert [path.name for path in paths] == [f"{folder.name}.quality.Containerfile", f"{folder.name}.Containerfile"]
     before = [path.read_bytes() for path in paths]
+    assert b"MODULE:CLASS --recipe-run-id 1 --workflow-name NAME --workflow-version 1.0.0\nFROM" in before[-1]
     assert [path.read_bytes() for path in write_containerfiles(folder)] == before
     monkeypatch.delenv("UV_FIND_LINKS")
     shutil.rmtree(offline)

@@ -13,7 +13,7 @@ import pytest
 
 from dkist_build_utils import BuildError
 from dkist_build_utils.release import folder as folder_module
-from dkist_build_utils.release.folder import replace_file, replace_folder, staged_folder
+from dkist_build_utils.release.folder import read_folder, replace_file, replace_folder, staged_folder
 
 PROGRAM = """
 import sys
@@ -96,3 +96,18 @@ def test_file_in_a_folder_that_is_missing(tmp_path: Path) -> None:
     """The error names the file that was asked for, not the one that is written first."""
     with pytest.raises(BuildError, match=r"nowhere/picture\.svg cannot be written: No such file or directory; make"):
         replace_file(tmp_path / "nowhere" / "picture.svg", b"")
+
+
+def test_only_folders_are_passed_over(tmp_path: Path) -> None:
+    """A file with the name of Python's folder, and a link in the place of the wheels, are no part of a release."""
+    (tmp_path / "release" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "release" / "wheels").mkdir()
+    (tmp_path / "release" / "a").write_bytes(b"1")
+    assert read_folder(tmp_path / "release") == {"a": b"1"}
+    (tmp_path / "release" / "__pycache__").rename(tmp_path / "aside")
+    (tmp_path / "release" / "__pycache__").write_bytes(b"2")
+    assert read_folder(tmp_path / "release").keys() == {"a", "__pycache__"}
+    (tmp_path / "release" / "wheels").rmdir()
+    (tmp_path / "release" / "wheels").symlink_to(tmp_path / "aside")
+    with pytest.raises(BuildError, match="'wheels' is not a regular file"):
+        read_folder(tmp_path / "release")

@@ -42,6 +42,27 @@ def test_index_never_wins_over_a_folder(
     assert json.loads((again / "manifest.json").read_text())["origins"] == origins
 
 
+def test_index_that_wins_over_the_variable_is_warned_of(
+    install: Install,
+    wheels: Path,
+    index: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """UV_FIND_LINKS only offers wheels: a higher dkist-task of an index is taken, and a warning says so."""
+    package = instrument(**ONE_LOCK)
+    package.write_wheel(wheels)
+    publish(index, Package("dkist-task", "99.0", modules={"__init__": "class TaskBase: ..."}, extras={"otlp": []}))
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    name = f"{install(package)}.workflows"
+    export(name, tmp_path / "out", version="1.0.0")
+    assert f"dkist-task 99.0 comes from {os.environ['UV_INDEX']}, although UV_FIND_LINKS has 0.1.0" in caplog.text
+    caplog.clear()
+    export(name, tmp_path / "out", version="1.0.0", find_links=[wheels], upgrade_locks=True)
+    assert "although" not in caplog.text
+
+
 def test_folder_that_cannot_serve_is_an_error(install: Install, wheels: Path, index: Path, tmp_path: Path) -> None:
     """If only the index has the version that is required, the export fails and says what is required."""
     package = instrument(**ONE_LOCK)

@@ -77,12 +77,14 @@ def test_key_that_does_not_count_is_refused(keys: Keys, tmp_path: Path) -> None:
 
 
 def test_signer_may_have_several_names(keys: Keys, tmp_path: Path) -> None:
-    """A line of allowed signers may name several people; the first is the one who is named."""
+    """A line of allowed signers may name several people; the first is named, with its blanks."""
     allowed = tmp_path / "several"
     allowed.write_text(f'a@example.org,b@example.org namespaces="{NAMESPACE}" {keys.public}\n')
     assert verified_signature(MANIFEST, signed(MANIFEST, keys.private), [Signers(allowed)]).signers == (
         "a@example.org",
     )
+    allowed.write_text(f'"A B" namespaces="git,{NAMESPACE}" {keys.public}\n')
+    assert verified_signature(MANIFEST, signed(MANIFEST, keys.private), [Signers(allowed)]).signers == ("A B",)
 
 
 def test_setting_of_the_site_is_never_weakened(keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

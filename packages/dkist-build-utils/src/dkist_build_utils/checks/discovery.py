@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 import pkgutil
+import posix
 import sys
 import traceback
 from collections import defaultdict
@@ -135,7 +136,10 @@ def _public_submodules(module: ModuleType) -> list[str]:
 
 @contextlib.contextmanager
 def _exits_raised() -> Iterator[None]:
-    """Make ``os._exit`` raise SystemExit: a module that calls it would end this process, and a build, with success."""
+    """Make ``os._exit`` raise SystemExit: a module that calls it would end this process, and a build, with success.
+
+    It has a second name, ``posix._exit``.
+    """
     real, own = os._exit, os.getpid()
 
     def raise_exit(status: int) -> NoReturn:
@@ -143,11 +147,13 @@ def _exits_raised() -> Iterator[None]:
             real(status)
         raise SystemExit(f"os._exit({status}); a module must do nothing but define things when imported")
 
-    os._exit = raise_exit
+    for module in (os, posix):
+        setattr(module, real.__name__, raise_exit)
     try:
         yield
     finally:
-        os._exit = real
+        for module in (os, posix):
+            setattr(module, real.__name__, real)
 
 
 @contextlib.contextmanager

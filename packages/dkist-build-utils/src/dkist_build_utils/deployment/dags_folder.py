@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dkist_build_utils.deployment.leftover import remove_or_name
 from dkist_build_utils.errors import BuildError
-from dkist_build_utils.release import MANIFEST_NAME, Manifest
+from dkist_build_utils.release import MANIFEST_NAME, Manifest, read_file
 
 if TYPE_CHECKING:
     import os
@@ -31,10 +31,12 @@ def dags_folder_at(dags_folder: str | os.PathLike[str]) -> Path:
 
 
 def manifest_of(folder: Path) -> Manifest:
-    """Return the manifest of a deployed version; BuildError if it cannot be read."""
+    """Return the manifest of a deployed version; FileNotFoundError if it is gone, BuildError if it cannot be read."""
     try:
-        return Manifest.from_json((folder / MANIFEST_NAME).read_bytes())
-    except (IsADirectoryError, PermissionError) as error:
+        return Manifest.from_json(read_file(folder / MANIFEST_NAME))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
         raise BuildError(f"{folder / MANIFEST_NAME} cannot be read: {error.strerror}") from error
 
 

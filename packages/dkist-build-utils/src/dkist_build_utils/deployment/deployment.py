@@ -114,7 +114,7 @@ def deploy(
     Raises
     ------
     SignatureError
-        A signature is required, and there is none or it does not count.
+        A signature is required, and there is none or it does not count; or there is one that does not fit the release.
     BuildError
         The archive is damaged; the index cannot give what a lock names; the version, or one of its DAG ids, is there
         already with other bytes; the dags folder is a file system of its own; or the version needs pools, and the
@@ -149,7 +149,7 @@ def deploy(
             is_there = True
             if signers and release.signature is not None:
                 _replace_signature(staging, target, release.signature)
-        shared.keep_only(_lock_digests(dags))
+        _remove_unneeded_wheels(dags, shared)
     return Deployed(
         target, not is_there, created, () if asks_airflow else tuple(pools), None if site is None else str(site)
     )
@@ -192,7 +192,7 @@ def undeploy(
     dags = dags_folder_at(dags_folder)
     shared = Wheelhouse(dags, wheelhouse)
     target = dags / name
-    if not is_plain_name(name) or not (target / MANIFEST_NAME).is_file() or target.is_symlink():
+    if not is_plain_name(name) or not os.path.lexists(target / MANIFEST_NAME) or target.is_symlink():
         raise BuildError(f"{name!r} is not a version deployed in {dags}; 'dkist-build list' shows those that are")
     if not force:
         _check_inactive(dags, target, asks_airflow=is_airflow_installed() if airflow is None else airflow)
@@ -206,7 +206,7 @@ def undeploy(
             ) from error
         flush(dags)
         remove_or_name(removed)
-        shared.keep_only(_lock_digests(dags))
+        _remove_unneeded_wheels(dags, shared)
     return target
 
 
@@ -231,13 +231,26 @@ def deployed_versions(
     return tuple(versions)
 
 
-def _lock_digests(dags: Path) -> set[str]:
-    """Return the digest of every text file of the deployed versions, among them all locks.
+def _remove_unneeded_wheels(dags: Path, shared: Wheelhouse) -> None:
+    """Remove the wheels that no deployed version needs; if that cannot be known, keep all of them and say why.
 
-    The files are read rather than the manifests: a version that is damaged, or that a newer version of this
-    distribution deployed, keeps its wheels.
+    The text files of the versions, among them all locks, are read rather than the manifests: a version that is damaged,
+    or that a newer version of this distribution deployed, keeps its wheels.
     """
-    return {file_digest(path) for path in dags.glob("*/*.txt") if path.is_file()}
+    if not shared.folder.is_dir():
+        return
+    try:
+        digests = {file_digest(path) for path in dags.glob("*/*.txt") if path.is_file()}
+    except OSError as error:
+        _LOGGER.warning(
+            "no wheel is removed from %s: '%s', which may be a lock that needs one, cannot be read (%s); let this user "
+            "read it",
+            shared.folder,
+            error.filename,
+            error.strerror,
+        )
+    else:
+        shared.keep_only(digests)
 
 
 def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
@@ -252,17 +265,24 @@ def _deployed_version(folder: Path, shared: Wheelhouse) -> DeployedVersion:
         needs_network = not (manifest.locks and all(shared.has(manifest.files[lock]) for lock in manifest.locks))
     except BuildError as error:
         damage, is_newer = str(error), isinstance(error, NewerManifestError)
-    files = [path for path in folder.iterdir() if path.is_file()]
     return DeployedVersion(
         name=folder.name,
         dag_ids=dag_ids,
         deployed_at=(folder / MANIFEST_NAME).stat().st_mtime,  # Airflow's __pycache__ changes that of the folder
-        size_bytes=sum(path.stat().st_size for path in files),
+        size_bytes=_size(folder),
         damage=damage,
         needs_network=needs_network,
         is_newer=is_newer,
         pools=tuple(sorted(pools)),
     )
+
+
+def _size(folder: Path) -> int:
+    """Return the size of the files in a folder, as far as this user may see them."""
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    except PermissionError:
+        return 0
 
 
 def _is_there(target: Path, release: Release) -> bool:
@@ -329,4 +349,10 @@ def _check_inactive(dags: Path, target: Path, *, asks_airflow: bool) -> None:
             f"{target.name}: no Airflow is asked whether its runs have ended (none is installed, or --no-airflow); "
             "use --force if they have"
         )
-    check_inactive(dags, target.name, manifest_of(target).dag_ids)
+    try:
+        dag_ids = manifest_of(target).dag_ids
+    except BuildError as error:
+        raise BuildError(
+            f"{target.name}: {error}, so nobody knows its DAGs; use --force if their runs have ended"
+        ) from error
+    check_inactive(dags, target.name, dag_ids)

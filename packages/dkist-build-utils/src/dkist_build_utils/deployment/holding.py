@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from dkist_build_utils.deployment.dags_folder import dags_folder_at, manifest_of
 from dkist_build_utils.errors import BuildError
-from dkist_build_utils.release import MANIFEST_NAME, Pin, locked_pins
+from dkist_build_utils.release import MANIFEST_NAME, Pin, is_plain_name, locked_pins, read_file
 from dkist_workflow import normalized_name
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def deployed_locks(dags_folder: str | os.PathLike[str], *, only: str | None = No
             locks = manifest_of(folder).locks
             if not locks:
                 raise BuildError("it was released without locks")
+            if not all(map(is_plain_name, locks)):
+                raise BuildError(f"{MANIFEST_NAME} names a lock that is not a plain name")
             pins[folder.name] = {lock: _pins(folder / lock, only) for lock in locks}
         except FileNotFoundError:
             if folder.exists():  # otherwise it is undeployed at this moment
@@ -128,8 +130,10 @@ def deployed_locks(dags_folder: str | os.PathLike[str], *, only: str | None = No
 def _pins(lock: Path, only: str | None) -> dict[str, Pin]:
     """Return the pins of a lock whose versions can be compared."""
     try:
-        pins = locked_pins(lock.read_bytes(), only=only)
-    except (IsADirectoryError, PermissionError) as error:
+        pins = locked_pins(read_file(lock), only=only)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
         raise BuildError(f"{lock.name} cannot be read: {error.strerror}") from error
     for name, pin in pins.items():
         try:

@@ -114,10 +114,11 @@ class Wheelhouse:
     def _open(self) -> None:
         """Create the wheelhouse; BuildError if it belongs to another dags folder."""
         try:
+            new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
             (self.folder / _CONTENT).mkdir(parents=True, exist_ok=True)
             if not (self.folder / _OWNER).exists():
                 (self.folder / _OWNER).write_text(f"{self._dags}\n", encoding="utf-8")
-            for path in (self.folder, self.folder / _CONTENT):
+            for path in {*new, self.folder, self.folder / _CONTENT}:
                 path.chmod(0o755)
             (self.folder / _OWNER).chmod(0o644)
         except OSError as error:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dkist_build_utils.errors import BuildError
+from dkist_build_utils.programs import named_find_links
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def folder_of_wheels(given: Path | None) -> Path | None:
@@ -29,8 +32,7 @@ def folder_of_wheels(given: Path | None) -> Path | None:
                 "packages/dkist-task' in the clone, or leave --find-links out to use the index"
             )
         return given
-    named = (Path(text.strip()) for text in os.environ.get("UV_FIND_LINKS", "").split(",") if text.strip())
-    return next(filter(_holds_wheel, named), None)
+    return next(filter(_holds_wheel, named_find_links()), None)
 
 
 def is_installed_from_index() -> bool:

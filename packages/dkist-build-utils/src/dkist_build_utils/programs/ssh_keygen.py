@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _PROGRAM = "ssh-keygen"
 
 
+def is_ssh_keygen_installed() -> bool:
+    """Return whether signatures can be verified on this machine."""
+    return shutil.which(_PROGRAM) is not None
+
+
 def run_ssh_keygen(*arguments: str | Path, standard_input: bytes) -> subprocess.CompletedProcess[bytes]:
     """Run ``ssh-keygen -Y`` to its end and keep what it prints.
 

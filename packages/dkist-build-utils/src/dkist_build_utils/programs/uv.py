@@ -72,6 +72,11 @@ def run_uv(*arguments: str | Path, standard_input: str = "") -> str:
     return done.stdout
 
 
+def named_find_links() -> tuple[Path, ...]:
+    """Return the folders that ``UV_FIND_LINKS`` names; one that is missing, or an address, is among them."""
+    return tuple(Path(text.strip()) for text in os.environ.get("UV_FIND_LINKS", "").split(",") if text.strip())
+
+
 def find_links_options(folders: Sequence[Path]) -> Iterator[str]:
     """Yield the options that make uv look for wheels in some folders, and where ``UV_FIND_LINKS`` says."""
     places = [str(folder.resolve()) for folder in folders]

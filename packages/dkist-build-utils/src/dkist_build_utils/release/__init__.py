@@ -6,7 +6,7 @@ from dkist_build_utils.release.builder import export
 from dkist_build_utils.release.containerfile import write_containerfiles
 from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.difference import Change, differences, find_release
-from dkist_build_utils.release.folder import flush, flush_folder, replace_file, staged_folder
+from dkist_build_utils.release.folder import flush, flush_folder, read_file, replace_file, staged_folder
 from dkist_build_utils.release.identity import LockRequest, ReleaseIdentity, is_plain_name
 from dkist_build_utils.release.lock import Pin, locked_pins, resolved_lock
 from dkist_build_utils.release.manifest import MANIFEST_NAME, Manifest
@@ -45,6 +45,7 @@ __all__ = [
     "flush_folder",
     "is_plain_name",
     "locked_pins",
+    "read_file",
     "release_from_archive",
     "release_from_folder",
     "replace_file",

@@ -71,7 +71,8 @@ def render_containerfile(release: Release, lock: str, name: str) -> bytes:
 # The environment of {lock} of {identity.folder_name}: made by dkist-build image.
 # Build it, and run a task, with
 #   podman build --tag {identity.folder_name.lower()} --file {name} {identity.folder_name}
-#   podman run --rm {identity.folder_name.lower()} run MODULE:CLASS --recipe-run-id 1
+#   podman run --rm {identity.folder_name.lower()} run MODULE:CLASS --recipe-run-id 1 \
+--workflow-name NAME --workflow-version {identity.version}
 FROM {python} AS build
 COPY --from=astral/uv:{version_of("uv")} /uv /usr/local/bin/uv
 COPY {lock} {CONTEXT}/{lock}

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from dkist_build_utils.checks import timed_step
 from dkist_build_utils.errors import Fault, FaultsError, MissingWheelError, UvError, counted
+from dkist_build_utils.programs import named_find_links
 from dkist_build_utils.release.identity import LockRequest
 from dkist_build_utils.release.lock import locked_pins, resolved_lock, stale_reason
-from dkist_build_utils.release.origin import FIND_LINKS, Origin, grouped, ungrouped
+from dkist_build_utils.release.origin import FIND_LINKS, Origin, grouped, overtaken, ungrouped
 from dkist_build_utils.release.proof import Prover
 from dkist_build_utils.release.provenance import this_platform
 from dkist_build_utils.release.sbom import SBOM_NAME, Licences, is_sbom_of, rendered_sbom
@@ -86,7 +87,7 @@ def proven_environments(
     return Environments(
         locks,
         _sbom(release, locks, licences, kept.get(SBOM_NAME)),
-        _held(origins, locks.values()),
+        _held(release, origins, locks.values()),
         _locked_on(release, known.locked_on if are_kept else this_platform()),
         is_proven=licences is not None,
     )
@@ -202,15 +203,26 @@ def _sbom(
     return rendered_sbom(release, {request.file_name: lock for request, lock in locks.items()}, licences or {})
 
 
-def _held(origins: set[Origin], locks: Collection[bytes]) -> dict[str, tuple[str, ...]]:
-    """Return the origins of what some locks hold, by place, and log them."""
+def _held(release: ReleaseIdentity, origins: set[Origin], locks: Collection[bytes]) -> dict[str, tuple[str, ...]]:
+    """Return the origins of what some locks hold, by place, and log them: dkist-task and the instrument by name."""
     pins = {(name, pin.version) for lock in locks for name, pin in locked_pins(lock).items()}
-    places = grouped(origin for origin in origins if (origin.name, origin.version) in pins)
+    origins = {origin for origin in origins if (origin.name, origin.version) in pins}
+    places = grouped(origins)
     for place, held in places.items():
         if place == FIND_LINKS or len(held) <= 5:
             _LOGGER.info("from %s: %s", place, ", ".join(held))
         else:
-            _LOGGER.info("from %s: %s", place, counted(len(held), "distribution"))
+            own = [pin for pin in held if pin.partition("==")[0] in {"dkist-task", release.distribution}]
+            others = counted(len(held) - len(own), "distribution")
+            _LOGGER.info("from %s: %s", place, " and ".join([*own, others]))
+    for origin, versions in overtaken(origins, named_find_links()):
+        _LOGGER.warning(
+            "%s %s comes from %s, although UV_FIND_LINKS has %s; --find-links takes it from the folder or not at all",
+            origin.name,
+            origin.version,
+            origin.place,
+            ", ".join(map(str, versions)),
+        )
     return places
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import secrets
@@ -22,7 +23,31 @@ if TYPE_CHECKING:
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _SUFFIX = ".partial"
+_CACHE_FOLDER = "__pycache__"
+MAXIMUM_BYTES = 256 * 1024**2
+"""What a release may hold, its wheels aside: several times what a thousand workflows of fifty tasks do."""
 NO_WHEELS: Mapping[str, Path] = MappingProxyType({})
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file that somebody else may have put there.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        It is not a regular file, is larger than a whole release may be, or cannot be read. A pipe is never waited for.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if found.st_size > MAXIMUM_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return path.read_bytes()
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
@@ -36,16 +61,17 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     Raises
     ------
     BuildError
-        The folder holds something that is not a regular file, or cannot be read.
+        The folder holds something that is not a regular file, is too large, or cannot be read.
     """
     files = {}
     try:
         for path in sorted(folder.iterdir()):
-            if path.name == "__pycache__" or (path.name == WHEELS_FOLDER and path.is_dir()):
+            mode = path.lstat().st_mode
+            if path.name in {_CACHE_FOLDER, WHEELS_FOLDER} and stat.S_ISDIR(mode):
                 continue
-            if not stat.S_ISREG(path.lstat().st_mode):
+            if not stat.S_ISREG(mode):
                 raise BuildError(f"{folder}: {path.name!r} is not a regular file; a release holds no others")
-            files[path.name] = path.read_bytes()
+            files[path.name] = read_file(path)
     except OSError as error:
         raise BuildError(f"{folder} cannot be read: {error.strerror}") from error
     return files

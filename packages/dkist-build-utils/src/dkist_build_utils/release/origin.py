@@ -19,7 +19,7 @@ from dkist_build_utils.errors import BuildError
 from dkist_build_utils.release.wheel import wheels_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FIND_LINKS = "find-links"
@@ -93,6 +93,15 @@ def check_origins(origins: Iterable[Origin], find_links: Sequence[Path]) -> None
                 f"{origin.name} {origin.version} would come from {origin.place}, although --find-links has {given}; "
                 "keep only the wheels that the release must hold in the folder"
             )
+
+
+def overtaken(origins: Iterable[Origin], find_links: Sequence[Path]) -> Iterator[tuple[Origin, tuple[Version, ...]]]:
+    """Yield each distribution that comes from an index in a version that some folders lack, and those they have."""
+    found = _versions(find_links)
+    for origin in sorted(origins):
+        versions = found.get(origin.name, [])
+        if origin.place != FIND_LINKS and versions and Version(origin.version) not in versions:
+            yield origin, tuple(versions)
 
 
 def grouped(origins: Iterable[Origin]) -> dict[str, tuple[str, ...]]:

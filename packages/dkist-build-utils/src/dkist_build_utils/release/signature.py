@@ -159,7 +159,7 @@ def _signer(manifest: bytes, file: Path, key: str, signers: Signers) -> str:
     """Return who owns the key of a signature; SignatureError if the key does not count."""
     allowed = signers.allowed.absolute()
     found = run_ssh_keygen("find-principals", "-s", file, "-f", allowed, standard_input=manifest)
-    names = re.split(r"[,\s]+", found.stdout.decode(errors="replace").strip())
+    names = map(str.strip, re.split(r"[,\n]", found.stdout.decode(errors="replace")))  # a name may have blanks
     name = next((each for each in names if each and not each.startswith("!")), None)
     if found.returncode or name is None:
         raise SignatureError(f"the signature is by {key}, which '{signers.allowed}' does not allow: {own_words(found)}")

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from dkist_build_utils.errors import BuildError
 from dkist_build_utils.release.content import Release, release_from_folder, verified_release
-from dkist_build_utils.release.folder import replace_file, replaced_file
+from dkist_build_utils.release.folder import MAXIMUM_BYTES, replace_file, replaced_file
 from dkist_build_utils.release.identity import is_plain_name
 from dkist_build_utils.release.manifest import MANIFEST_NAME
 from dkist_build_utils.release.signature import SIGNATURE_NAME, signed
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from dkist_build_utils.release.stored_gzip import Sink
 
-MAXIMUM_BYTES = 256 * 1024**2
-"""What an archive may unpack to, its wheels aside: several times what a thousand workflows of fifty tasks do."""
 MAXIMUM_WHEEL_BYTES = 256 * 1024**3
 """What its wheels may unpack to. They are never held in memory, and nothing is written before all are checked."""
 MAXIMUM_FILES = 10_000

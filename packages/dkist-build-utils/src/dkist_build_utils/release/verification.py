@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.errors import BuildError, SignatureError, counted
+from dkist_build_utils.programs import is_ssh_keygen_installed
 from dkist_build_utils.release.content import Release, release_from_folder
 from dkist_build_utils.release.lock import locked_pins
 from dkist_build_utils.release.manifest import MANIFEST_NAME
@@ -82,8 +83,11 @@ def signed_release(path: Path, signers: Sequence[Signers]) -> Release:
     """Return the release in an archive; if there are signers to satisfy, only one that they signed.
 
     Then the archive must be, byte for byte, what `archive` writes, so that nothing beside the signed files is in it.
+    Without signers, a signature that is there must still fit the manifest.
     """
     release = release_from_archive(path)
+    if release.signature is not None and not signers and is_ssh_keygen_installed():
+        required_signature(release, ())
     if signers:
         required_signature(release, signers)
         if not is_archive_of(path, release):

@@ -37,7 +37,7 @@ def wheel_paths(folder: Path) -> dict[str, Path] | None:
         The folder holds something that is not a wheel, or cannot be read.
     """
     wheels = folder / WHEELS_FOLDER
-    if not wheels.is_dir():
+    if not wheels.is_dir() or wheels.is_symlink():
         return None
     paths = {}
     try:
