@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dkist_airflow_node import publish_failure
+from dkist_airflow_node.dag import body
+from dkist_airflow_node.messages.failed_task import STOPPED_BY_AIRFLOW
 from dkist_airflow_node.messages.spool import Spool
 from tests.dkist_airflow_node.messages import servers
 from tests.dkist_airflow_node.messages.airflow_context import Instance, dag_context, task_context
@@ -223,6 +226,16 @@ def test_a_stopped_task_has_failed_if_airflow_says_so(state: str | None, counts:
         assert json.loads(path.read_bytes())["reason"] == (
             "TaskTerminated: the task was stopped from outside: it was marked or cleared, or its worker was shut down"
         )
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Airflow stopped it: marked"), ValueError("x (Airflow stopped it: cleared)"), STOPPED("x")]
+)
+def test_what_says_that_a_task_was_stopped(error: Exception, spool: Spool) -> None:
+    """The exception of the launcher, or the words of the operator in the DAG file."""
+    assert STOPPED_BY_AIRFLOW in inspect.getsource(body)
+    publish(task_context(Instance(states={"Calibrate": None}), exception=error))
+    assert (len(spool.paths()), len(spool.undecided.paths())) == (0, 1)
 
 
 def test_a_stopped_task_and_an_airflow_that_does_not_answer(

@@ -27,8 +27,11 @@ MAXIMUM_TEXT = 1000
 NOT_FAILED = frozenset({"success", "upstream_failed", "removed"})
 """States that the named task may be in before Airflow 3.2, which names the last task of the run."""
 
-STOPPED_TYPES = frozenset({"TaskTerminated", "TaskCancelled"})
-"""Names of the exceptions of a task that Airflow, or whoever runs its worker, has stopped."""
+STOPPED_TYPE = "TaskTerminated"
+"""Name of the exception of a task that SIGTERM has ended while its own code ran."""
+
+STOPPED_BY_AIRFLOW = "Airflow stopped it"
+"""What the operator of every DAG file says of a task that was ended before or after that."""
 
 STOPPED = "the task was stopped from outside: it was marked or cleared, or its worker was shut down"
 
@@ -143,7 +146,8 @@ def is_worker_callback(context: Mapping[str, Any]) -> bool:
 
 def is_stopped(context: Mapping[str, Any]) -> bool:
     """Return whether the task was stopped from outside, which is a failure only if Airflow takes it for one."""
-    return type(context.get("exception")).__name__ in STOPPED_TYPES
+    exception = context.get("exception")
+    return type(exception).__name__ == STOPPED_TYPE or STOPPED_BY_AIRFLOW in _exception_text(exception)
 
 
 def named_task(context: Mapping[str, Any]) -> FailedTask:
@@ -301,12 +305,17 @@ def _log_url(named: FailedTask, task_id: str, map_index: int) -> str | None:
 def _reason(context: Mapping[str, Any]) -> str | None:
     exception = context.get("exception")
     if isinstance(exception, BaseException):
-        try:
-            text = str(exception) or (STOPPED if is_stopped(context) else "")
-            return _text(f"{type(exception).__name__}: {text}")
-        except Exception:  # an exception's own __str__ may fail
-            return type(exception).__name__
+        text = _exception_text(exception) or (STOPPED if is_stopped(context) else "")
+        return _text(f"{type(exception).__name__}: {text}" if text else type(exception).__name__)
     return _text(exception) or _text(context.get("reason")) or NO_EXCEPTION
+
+
+def _exception_text(exception: Any) -> str:
+    """Return the text of an exception; nothing where its own ``__str__`` fails, or where there is none."""
+    try:
+        return str(exception) if isinstance(exception, BaseException) else ""
+    except Exception:  # whatever was raised, the text is unknown
+        return ""
 
 
 def _attribute(thing: Any, name: str) -> Any:
