@@ -187,6 +187,21 @@ def test_a_class_under_several_names(local: Local) -> None:
     assert (local.run_folder / "logs" / "ParseAgain-1.log").exists()
 
 
+def test_names_as_long_as_airflow_takes_them(local: Local) -> None:
+    """Two tasks whose names are too long for a file's name, and differ at their ends, have files of their own."""
+    names = ["N" * 249 + end for end in "ab"]
+    nodes = "".join(f"main.add_node(Parse, name={name!r})\n" for name in names)
+    local.write(
+        flow=f"from dkist_workflow import Workflow\nfrom small.tasks import Parse\n"
+        f"main = Workflow('small', 'main', __package__, '1.0.0')\n{nodes}"
+    )
+    tasks = local.summary()["tasks"]
+    assert [task["state"] for task in tasks] == ["success", "success"], tasks
+    logs = [Path(task["log"]).read_text() for task in tasks]
+    assert [name in log for name, log in zip(names, logs, strict=True)] == [True, True]
+    assert len({task["log"] for task in tasks}) == 2
+
+
 def test_skip_lets_the_tasks_downstream_run(local: Local) -> None:
     """A task with nothing to do is skipped, says why, is not tried again and holds up nobody."""
     local.write(

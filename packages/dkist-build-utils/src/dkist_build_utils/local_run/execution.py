@@ -136,6 +136,8 @@ class Execution:
             self._selector.register(self._interruption, selectors.EVENT_READ, self._hear_signals)
             if self._progress.tick_seconds is not None:
                 self._tick()
+            if self._interruption.has_news():
+                self._hear_signals()  # it came before anything started, so nothing does
             try:
                 while self._is_going_on():
                     self._start_ready()

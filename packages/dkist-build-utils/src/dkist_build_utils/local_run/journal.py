@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +18,8 @@ from dkist_build_utils.local_run.attempt import Attempt
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+_LOGGER = logging.getLogger(__name__)
 
 JOURNAL_NAME = "run.jsonl"
 FORMAT = 1
@@ -87,9 +91,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise JournalError(
-                f"the run folder {folder} cannot be written to: {error.strerror}; choose another --folder"
-            ) from error
+            raise _unwritable(folder, error) from error
         try:
             self._take_lock(folder)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -142,7 +144,10 @@ class Journal:
                 "or choose another --folder"
             ) from None
         os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
 
     def _read(self, identity: RunIdentity) -> None:
         content = self.path.read_bytes()
@@ -152,6 +157,9 @@ class Journal:
             self._write(b"\n")
         elif rest:  # half of it was written when the machine or the command died: its task runs again
             os.ftruncate(self._file, len(content) - len(rest))
+            _LOGGER.warning(
+                "%s was cut off in line %d; that line is removed, the others count", self.path, len(lines) + 1
+            )
         if not lines:
             header = {"journal": FORMAT, "made_with": __version__, **vars(identity)}
             self._append([{**header, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}])
@@ -203,6 +211,12 @@ class Journal:
                 f"{self.path} cannot be written: {error.strerror}; make room, then run the same command again: what is "
                 "in the journal is not lost"
             ) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> JournalError:
+    """Return the error for a run folder in which no file can be made."""
+    way_out = "make room, or choose" if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else "choose"
+    return JournalError(f"the run folder {folder} cannot be written to: {error.strerror}; {way_out} another --folder")
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -83,9 +83,9 @@ class LocalRun:
             steps = plan(self.workflow.tasks, journal.record, selection)
             environ = self._environ(folder)
             with Guard(folder / ".tasks.lock", environ) as guard, Interruption() as interruption:
-                if not guard.wait_ready(READY_SECONDS):
+                if not guard.wait_ready(READY_SECONDS, interruption):
                     progress.say("waiting for the end of the tasks of a command that was killed")
-                    guard.wait_ready(None)
+                    guard.wait_ready(None, interruption)
                 execution = Execution(
                     steps,
                     folder=folder,
