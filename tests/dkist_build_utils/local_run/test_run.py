@@ -179,6 +179,17 @@ def test_parameters_reach_the_tasks_and_a_change_runs_them_again(local: Local) -
     assert local.run("--parameter", "bins").returncode == 2
 
 
+def test_variables_of_another_task_do_not_reach_the_tasks(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that a task of another run starts takes neither its parameters nor its lock for its own."""
+    local.write("class Parse(Tallied):\n    def work(self): print(f'got {dict(self.parameters)}')\n")
+    monkeypatch.setenv("DKIST_PARAMETERS", '{"bins": 8}')
+    monkeypatch.setenv("DKIST_LOCK", "/elsewhere.txt")
+    assert local.states("--only", "Parse")["Parse"] == "success"
+    assert "got {}" in (local.run_folder / "logs" / "Parse-1.log").read_text()
+    (record,) = (local.run_folder / "records").glob("Parse-*")
+    assert json.loads(record.read_text().splitlines()[0])["lock"] is None
+
+
 def test_a_class_under_several_names(local: Local) -> None:
     """A task with a name of its own is run, logged and journaled under it."""
     flow = FLOW + "main.add_node(Parse, upstreams=Join, name='ParseAgain')\n"
