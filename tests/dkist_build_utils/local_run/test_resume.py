@@ -95,6 +95,38 @@ def test_kills_at_random_moments(local: Local) -> None:
     assert kills >= 2
 
 
+def without_last_end(local: Local) -> None:
+    """Take the last line, which is an end, from the journal: as if the command was killed before it wrote it."""
+    journal = local.run_folder / "run.jsonl"
+    *lines, end = journal.read_text().splitlines(keepends=True)
+    assert '"result": ' in end
+    journal.write_text("".join(lines))
+
+
+def test_success_of_which_the_command_did_not_hear_is_kept(local: Local) -> None:
+    """A task that ended well after the kill of its command is not run again: its outcome goes into the journal."""
+    assert local.states("--until", "Parse")["Parse"] == "success"
+    without_last_end(local)
+    assert local.plan()["Parse"].startswith("keep: success at 20")
+    assert local.states("--until", "Left")["Parse"] == "kept"
+    without_last_end(local)
+    assert set(local.states().values()) == {"kept", "success"}
+    assert set(ends(local.tally).values()) == {1}
+    assert set(local.states("--fresh").values()) == {"success"}
+
+
+def test_outcome_of_other_code_or_of_a_stop_is_no_success(local: Local) -> None:
+    """What did not end well is interrupted; what ended well, but from other code, runs again for that reason."""
+    assert local.states("--until", "Parse")["Parse"] == "success"
+    without_last_end(local)
+    local.write("class More(Tallied): ...\n")
+    assert local.plan()["Parse"] == "run: code changed: small.tasks"
+    (local.run_folder / "outcomes" / "Parse-1.json").write_text('{"result": "cancellation"}')
+    assert local.plan()["Parse"] == "run: interrupted"
+    (local.run_folder / "outcomes" / "Parse-1.json").unlink()
+    assert local.plan()["Parse"] == "run: interrupted"
+
+
 def test_kill_of_a_task_is_a_failure_of_that_task(local: Local) -> None:
     """The command survives the kill of a task; the others are kept and the killed one runs again."""
     local.write("class Left(Tallied):\n    def work(self):\n        tally(f'pid {os.getpid()}'); time.sleep(60)\n")

@@ -171,7 +171,7 @@ class Execution:
 
     def _start(self, task: LocalTask) -> None:
         try_number = self._journal.record.tries.get(task.name, 0) + 1
-        self._journal.begin(task.name, try_number)
+        self._journal.begin(task.name, try_number, task.fingerprint)
         key = f"{task.name}-{try_number}"
         process = self._start_process(key, AttemptFiles.of(self._folder, task.name, try_number), task, try_number)
         self._running[key] = Running(task, try_number, process)

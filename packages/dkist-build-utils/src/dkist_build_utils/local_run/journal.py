@@ -7,7 +7,7 @@ import fcntl
 import json
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +18,8 @@ from dkist_build_utils.local_run.attempt import Attempt
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from dkist_build_utils.local_run.attempt import Fingerprint
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ class Record:
     """The number of the line of that attempt: of two tasks, the greater ended later."""
     tries: dict[str, int] = field(default_factory=dict)
     """How often each task was begun."""
+    begun: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The line of the last beginning of each task."""
     asked: set[str] = field(default_factory=set)
     """Tasks that somebody asked to run again, and that have not been tried since."""
 
@@ -60,6 +64,7 @@ class Record:
             self.asked.update(entry["again"])
         elif "begun" in entry:
             self.tries[entry["begun"]] = entry["try_number"]
+            self.begun[entry["begun"]] = entry
         elif "task" in entry:
             attempt = Attempt.from_entry(entry)
             self.last[attempt.task] = attempt
@@ -126,9 +131,11 @@ class Journal:
         """
         self._append([attempt.to_entry() for attempt in attempts])
 
-    def begin(self, task: str, try_number: int) -> None:
+    def begin(self, task: str, try_number: int, fingerprint: Fingerprint) -> None:
         """Write that an attempt begins; without a line of its end it was interrupted. Nothing waits for the disk."""
-        self._append([{"begun": task, "try_number": try_number}], is_flushed=False)
+        started = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+        entry = {"begun": task, "try_number": try_number, "started": started, "fingerprint": asdict(fingerprint)}
+        self._append([entry], is_flushed=False)
 
     def ask_again(self, tasks: Iterable[str]) -> None:
         """Write to the disk that tasks are to run again, whatever they did so far."""

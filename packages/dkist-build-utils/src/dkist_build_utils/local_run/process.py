@@ -76,6 +76,8 @@ class AttemptProcess:
         self.files = files
         self.stopped: tuple[str, str] | None = None
         """Why its end was asked for (``timeout`` or ``cancellation``), and in which words."""
+        with suppress(OSError):
+            files.outcome.unlink(missing_ok=True)  # left by an attempt whose line a power cut took
         self.log = AttemptLog(files.log)
         self.readers: dict[int, Callable[[], bool]] = {}
         """What to call when a descriptor can be read; it returns whether there may be more."""
