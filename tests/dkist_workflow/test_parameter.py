@@ -87,6 +87,7 @@ def test_text_that_is_no_allowed_value_is_refused(parameter: Parameter, text: st
         (("p", int, 1.0), "default must be an integer, not 1.0"),
         (("p", int, None), "default must be an integer, not None"),
         (("p", float, float("inf")), "default must be a finite number, not inf"),
+        (("p", float, 10**400), "default is beyond what a float can hold"),
         (("p", bool, 1), r"default must be true or false \(a bool\), not 1"),
         (("p", str, 1), "default must be text, not 1"),
         (("p", int, 1, 2), "default 1 is below the minimum, 2"),

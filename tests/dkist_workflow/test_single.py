@@ -48,5 +48,11 @@ def test_mistakes_are_named() -> None:
         workflow_for_each(Parse, process_category="smoke", workflow_package="dkist_workflow")  # type: ignore[arg-type]
     with pytest.raises(WorkflowError, match=r"^workflow_for_each: pip_extras: .*Assemble.* is not among the tasks"):
         smoke(Parse, pip_extras={Assemble: ["quality"]})
+    with pytest.raises(WorkflowError, match=r"^workflow_for_each: pip_extras must be a dict whose keys are tasks"):
+        smoke(Parse, pip_extras=["quality"])
+    with pytest.raises(WorkflowError, match=r"^workflow_for_each: resource_queue must be a dict whose keys are tasks"):
+        smoke(Parse, resource_queue=ResourceQueue.GPU)
+    with pytest.raises(WorkflowError, match=r"^workflow_for_each: tasks must be a list of task classes; write \[3\]"):
+        workflow_for_each(3, process_category="smoke", workflow_package="dkist_workflow")  # type: ignore[arg-type]
     with pytest.raises(WorkflowError, match=r"^workflow 'smoke_Parse': tags must be a list of texts; write \['x'\]"):
         smoke(Parse, tags="x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,27 @@ def test_header_that_was_cut_off(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY) as journal:
         journal.append([attempt("A")])
     assert set(read_record(tmp_path, IDENTITY).last) == {"A"}
+
+
+def test_line_that_was_cut_off_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A line that is removed is not removed in silence."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.append([attempt("A")])
+    assert caplog.messages == []
+    with (tmp_path / "run.jsonl").open("a") as file:
+        file.write('{"task": "B", "try_num')
+    assert set(read_record(tmp_path, IDENTITY).last) == {"A"}
+    assert caplog.messages == [
+        f"{tmp_path / 'run.jsonl'} was cut off in line 3; that line is removed, the others count"
+    ]
+
+
+def test_disk_without_room_for_the_lock(tmp_path: Path) -> None:
+    """Where not even the lock can be written, the error names the folder and the way out."""
+    match = rf"^the run folder {re.escape(str(tmp_path))} cannot be written to: File too large; make room, or choose"
+    with full_disk(0), pytest.raises(JournalError, match=match):
+        Journal(tmp_path, IDENTITY)
+    Journal(tmp_path, IDENTITY).close()
 
 
 def test_full_disk_loses_nothing(tmp_path: Path) -> None:

@@ -119,6 +119,13 @@ def test_parts_of_a_workflow() -> None:
     assert set(actions(chain(), record, fresh=True).values()) == {"run: asked for"}
 
 
+def test_nothing_between_two_tasks() -> None:
+    """A part of the workflow in which there is no task is refused; one task alone is a part."""
+    with pytest.raises(BuildError, match=r"^task 'A' is not downstream of 'C': nothing lies between the two"):
+        Selection.of(chain(), start="C", until="A")
+    assert Selection.of(chain(), start="C", until="C").again == {"C"}
+
+
 def test_unknown_task() -> None:
     """A name that the workflow does not have is refused with those that it has."""
     with pytest.raises(BuildError, match="no task 'E'; it has A, B, C, D"):

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from dkist_build_utils.local_run.progress import printable
 from tests.dkist_build_utils.local_run.local import Local
 
 WAIT = """
@@ -75,6 +76,11 @@ class Terminal:
                 break
         os.close(self._main)
         return self.process.wait(20)
+
+
+def test_text_of_several_lines_is_one_line() -> None:
+    """Ends of lines become spaces, and what would move the cursor becomes visible."""
+    assert printable("no frames\nin gain\r\n\x1b[31m") == "no frames in gain \ufffd[31m"
 
 
 def test_running_tasks_have_a_live_line(local: Local) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -92,6 +93,38 @@ def test_kills_at_random_moments(local: Local) -> None:
     # A task may have ended in the moment between its end and its line: at most one for each job and kill.
     assert sum(count - 1 for count in again.values()) <= 2 * kills
     assert kills >= 2
+
+
+def without_last_end(local: Local) -> None:
+    """Take the last line, which is an end, from the journal: as if the command was killed before it wrote it."""
+    journal = local.run_folder / "run.jsonl"
+    *lines, end = journal.read_text().splitlines(keepends=True)
+    assert '"result": ' in end
+    journal.write_text("".join(lines))
+
+
+def test_success_of_which_the_command_did_not_hear_is_kept(local: Local) -> None:
+    """A task that ended well after the kill of its command is not run again: its outcome goes into the journal."""
+    assert local.states("--until", "Parse")["Parse"] == "success"
+    without_last_end(local)
+    assert local.plan()["Parse"].startswith("keep: success at 20")
+    assert local.states("--until", "Left")["Parse"] == "kept"
+    without_last_end(local)
+    assert set(local.states().values()) == {"kept", "success"}
+    assert set(ends(local.tally).values()) == {1}
+    assert set(local.states("--fresh").values()) == {"success"}
+
+
+def test_outcome_of_other_code_or_of_a_stop_is_no_success(local: Local) -> None:
+    """What did not end well is interrupted; what ended well, but from other code, runs again for that reason."""
+    assert local.states("--until", "Parse")["Parse"] == "success"
+    without_last_end(local)
+    local.write("class More(Tallied): ...\n")
+    assert local.plan()["Parse"] == "run: code changed: small.tasks"
+    (local.run_folder / "outcomes" / "Parse-1.json").write_text('{"result": "cancellation"}')
+    assert local.plan()["Parse"] == "run: interrupted"
+    (local.run_folder / "outcomes" / "Parse-1.json").unlink()
+    assert local.plan()["Parse"] == "run: interrupted"
 
 
 def test_kill_of_a_task_is_a_failure_of_that_task(local: Local) -> None:
@@ -233,6 +266,67 @@ def test_full_disk_is_one_line_and_nothing_is_lost(local: Local) -> None:
     assert not [what for what in local.plan().values() if "never ran" in what]
     assert "success" in local.states().values()
     assert set(local.states().values()) == {"kept"}
+
+
+def test_outcome_that_finds_no_room_is_no_failure_of_the_task(local: Local) -> None:
+    """Where the launcher cannot write how a task ended, the run stops with that error, and the task runs again."""
+    assert local.states("--until", "Parse")["Parse"] == "success"
+    outcomes = local.run_folder / "outcomes"
+    outcomes.rename(local.folder / "away")
+    outcomes.mkdir()
+    (outcomes / "Left-1.json").mkdir()  # the launcher cannot put a file in its place
+    done = local.run("--only", "Left")
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert done.returncode == 1
+    assert len(errors) == 1, done.stderr
+    assert "Left-1 ended, but its outcome cannot be written: " in errors[0]
+    assert "run the same command again" in errors[0]
+    assert local.plan()["Parse"].startswith("keep")
+    assert local.plan()["Left"] in {"run: asked for", "run: interrupted"}
+    assert set(local.states().values()) == {"kept", "success"}
+
+
+def test_hangup_does_not_end_what_nohup_started(local: Local) -> None:
+    """Where the hangup is ignored, as ``nohup`` does it, the run outlives its terminal."""
+    local.write("class Parse(Tallied): seconds = 2\n")
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", ignoring, *local.command("--only", "Parse")],
+        env=local.environ,
+        cwd=local.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    local.wait_for("begin Parse 1")
+    command.send_signal(signal.SIGHUP)
+    assert command.wait(30) == 0
+    assert "end Parse" in local.tally
+
+
+def test_ctrl_c_ends_the_wait_for_the_tasks_of_a_killed_command(local: Local) -> None:
+    """A command that waits for an earlier one's tasks is ended by Ctrl-C at once, and starts nothing."""
+    local.write(
+        "class Parse(Tallied):\n    def work(self):\n        try: tally('working'); time.sleep(60)\n"
+        "        finally: tally('cleaning'); time.sleep(8)\n"
+    )
+    first = local.start(stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    local.wait_for("working")
+    first.kill()
+    first.wait()
+    second = local.start("--json", stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert second.stderr is not None
+    while "waiting for the end" not in second.stderr.readline():
+        pass
+    start = time.monotonic()
+    second.send_signal(signal.SIGINT)
+    output, errors = second.communicate(timeout=20)
+    assert time.monotonic() - start < 5
+    assert "SIGINT: stopping" in errors
+    assert second.returncode == 1
+    assert {task["state"] for task in json.loads(output)["tasks"]} == {"not run"}
+    assert "begin Parse 2" not in local.tally
 
 
 def test_folder_of_another_recipe_run(local: Local) -> None:

@@ -179,12 +179,38 @@ def test_parameters_reach_the_tasks_and_a_change_runs_them_again(local: Local) -
     assert local.run("--parameter", "bins").returncode == 2
 
 
+def test_variables_of_another_task_do_not_reach_the_tasks(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that a task of another run starts takes neither its parameters nor its lock for its own."""
+    local.write("class Parse(Tallied):\n    def work(self): print(f'got {dict(self.parameters)}')\n")
+    monkeypatch.setenv("DKIST_PARAMETERS", '{"bins": 8}')
+    monkeypatch.setenv("DKIST_LOCK", "/elsewhere.txt")
+    assert local.states("--only", "Parse")["Parse"] == "success"
+    assert "got {}" in (local.run_folder / "logs" / "Parse-1.log").read_text()
+    (record,) = (local.run_folder / "records").glob("Parse-*")
+    assert json.loads(record.read_text().splitlines()[0])["lock"] is None
+
+
 def test_a_class_under_several_names(local: Local) -> None:
     """A task with a name of its own is run, logged and journaled under it."""
     flow = FLOW + "main.add_node(Parse, upstreams=Join, name='ParseAgain')\n"
     local.write(flow=flow)
     assert local.states()["ParseAgain"] == "success"
     assert (local.run_folder / "logs" / "ParseAgain-1.log").exists()
+
+
+def test_names_as_long_as_airflow_takes_them(local: Local) -> None:
+    """Two tasks whose names are too long for a file's name, and differ at their ends, have files of their own."""
+    names = ["N" * 249 + end for end in "ab"]
+    nodes = "".join(f"main.add_node(Parse, name={name!r})\n" for name in names)
+    local.write(
+        flow=f"from dkist_workflow import Workflow\nfrom small.tasks import Parse\n"
+        f"main = Workflow('small', 'main', __package__, '1.0.0')\n{nodes}"
+    )
+    tasks = local.summary()["tasks"]
+    assert [task["state"] for task in tasks] == ["success", "success"], tasks
+    logs = [Path(task["log"]).read_text() for task in tasks]
+    assert [name in log for name, log in zip(names, logs, strict=True)] == [True, True]
+    assert len({task["log"] for task in tasks}) == 2
 
 
 def test_skip_lets_the_tasks_downstream_run(local: Local) -> None:

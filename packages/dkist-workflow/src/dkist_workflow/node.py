@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dkist_task import TaskBase, TaskSettings
 from dkist_task.name import normalized_name
@@ -97,6 +98,21 @@ def items_of(values: object) -> Iterator[object]:
         yield values
     else:
         yield from values
+
+
+def pairs_of(values: object, argument: str) -> Iterable[tuple[Any, Any]]:
+    """Return the keys and values of an argument that takes None or a dict by task.
+
+    Raises
+    ------
+    WorkflowError
+        It is something else.
+    """
+    if values is None:
+        return ()
+    if not isinstance(values, Mapping):
+        raise WorkflowError(f"{argument} must be a dict whose keys are tasks, not {values!r}")
+    return values.items()
 
 
 def check_queue(task_name: str, resource_queue: object) -> ResourceQueue:

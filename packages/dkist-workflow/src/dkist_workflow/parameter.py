@@ -156,7 +156,10 @@ class Parameter:
 
     def _typed(self, value: object, what: str) -> Value:
         if self.type is float and type(value) is int:
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise WorkflowError(f"{what} is beyond what a float can hold") from None
         if type(value) is not self.type or not isinstance(value, bool | int | float | str):
             raise WorkflowError(f"{what} must be {_described(self.type)}, not {value!r}")
         if isinstance(value, float) and not math.isfinite(value):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dkist_workflow.errors import WorkflowError, errors_name
+from dkist_workflow.node import pairs_of
 from dkist_workflow.task_class import check_task_class
 from dkist_workflow.workflow import Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from dkist_task import TaskBase
     from dkist_workflow.queue import ResourceQueue
@@ -52,9 +54,12 @@ def workflow_for_each(
         As for `Workflow` and `Workflow.add_node`; or a task is given twice, or a queue or extras are given to a class
         that is not among the tasks.
     """
-    if isinstance(tasks, type):
-        raise WorkflowError(f"workflow_for_each: tasks must be a list of task classes; write [{tasks.__name__}]")
-    queues, extras = dict(resource_queue or {}), dict(pip_extras or {})
+    if isinstance(tasks, type) or not isinstance(tasks, Iterable):
+        given = tasks.__name__ if isinstance(tasks, type) else tasks
+        raise WorkflowError(f"workflow_for_each: tasks must be a list of task classes; write [{given}]")
+    with errors_name("workflow_for_each"):
+        queues = dict(pairs_of(resource_queue, "resource_queue"))
+        extras = dict(pairs_of(pip_extras, "pip_extras"))
     tag_list = tags if tags is None or isinstance(tags, str) else tuple(tags)
     workflows: dict[type[TaskBase], Workflow] = {}
     for task in tasks:

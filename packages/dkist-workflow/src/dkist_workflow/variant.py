@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dkist_workflow.errors import WorkflowError, errors_name
-from dkist_workflow.node import Node, TaskReference, check_extras, check_queue, find_node, items_of, reference_text
+from dkist_workflow.node import (
+    Node,
+    TaskReference,
+    check_extras,
+    check_queue,
+    find_node,
+    items_of,
+    pairs_of,
+    reference_text,
+)
 from dkist_workflow.task_class import check_task_class
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
     from dkist_task import TaskBase
     from dkist_workflow.queue import ResourceQueue
 
@@ -160,19 +170,10 @@ def _found(nodes: Collection[Node], task: object, argument: str, owner: str) -> 
     return node
 
 
-def _items(values: object, argument: str) -> Iterable[tuple[object, object]]:
-    """Return the pairs of an argument that takes a dict."""
-    if values is None:
-        return ()
-    if not isinstance(values, Mapping):
-        raise WorkflowError(f"{argument} must be a dict whose keys are tasks, not {values!r}")
-    return values.items()
-
-
 def _replacements(base: tuple[Node, ...], replace: object) -> dict[str, type[TaskBase]]:
     """Return the classes that run in place of others, by the name in the base."""
     classes: dict[str, type[TaskBase]] = {}
-    for old, new in _items(replace, "replace"):
+    for old, new in pairs_of(replace, "replace"):
         node = _found(base, old, "replace", "base")
         with errors_name("replace"):
             classes[node.name] = check_task_class(new)
@@ -214,5 +215,5 @@ def _upstreams_in_variant(base: tuple[Node, ...], names: Mapping[str, str]) -> d
 
 def _needs(varied: Mapping[str, Node], values: object, argument: str) -> Iterator[tuple[Node, object]]:
     """Yield each node of the variant that an argument gives something, and what it gives."""
-    for task, value in _items(values, argument):
+    for task, value in pairs_of(values, argument):
         yield _found(varied.values(), task, argument, "variant"), value

@@ -136,6 +136,8 @@ class Execution:
             self._selector.register(self._interruption, selectors.EVENT_READ, self._hear_signals)
             if self._progress.tick_seconds is not None:
                 self._tick()
+            if self._interruption.has_news():
+                self._hear_signals()  # it came before anything started, so nothing does
             try:
                 while self._is_going_on():
                     self._start_ready()
@@ -169,7 +171,7 @@ class Execution:
 
     def _start(self, task: LocalTask) -> None:
         try_number = self._journal.record.tries.get(task.name, 0) + 1
-        self._journal.begin(task.name, try_number)
+        self._journal.begin(task.name, try_number, task.fingerprint)
         key = f"{task.name}-{try_number}"
         process = self._start_process(key, AttemptFiles.of(self._folder, task.name, try_number), task, try_number)
         self._running[key] = Running(task, try_number, process)

@@ -16,6 +16,8 @@ from dkist_build_utils.errors import GuardError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dkist_build_utils.local_run.interruption import Interruption
+
 PROGRAM = Path(__file__).with_name("guardian.py")
 """What runs as the guardian; its docstring states the protocol."""
 MESSAGE_BYTES = 1 << 20
@@ -91,10 +93,13 @@ class Guard:
         message: dict[str, Any] = json.loads(content)
         return message
 
-    def wait_ready(self, seconds: float | None) -> bool:
-        """Return whether the guardian says within some seconds that no process of an earlier command is left."""
-        is_there, _, _ = select.select([self], [], [], seconds)
-        return bool(is_there and self.receive()["ready"])
+    def wait_ready(self, seconds: float | None, interruption: Interruption) -> bool:
+        """Return whether the guardian says within some seconds that no process of an earlier command is left.
+
+        A signal ends the wait.
+        """
+        found, _, _ = select.select([self.fileno(), interruption.fileno()], [], [], seconds)
+        return bool(self.fileno() in found and self.receive()["ready"])
 
     def _send(self, **message: object) -> None:
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +18,10 @@ from dkist_build_utils.local_run.attempt import Attempt
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from dkist_build_utils.local_run.attempt import Fingerprint
+
+_LOGGER = logging.getLogger(__name__)
 
 JOURNAL_NAME = "run.jsonl"
 FORMAT = 1
@@ -42,6 +48,8 @@ class Record:
     """The number of the line of that attempt: of two tasks, the greater ended later."""
     tries: dict[str, int] = field(default_factory=dict)
     """How often each task was begun."""
+    begun: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The line of the last beginning of each task."""
     asked: set[str] = field(default_factory=set)
     """Tasks that somebody asked to run again, and that have not been tried since."""
 
@@ -56,6 +64,7 @@ class Record:
             self.asked.update(entry["again"])
         elif "begun" in entry:
             self.tries[entry["begun"]] = entry["try_number"]
+            self.begun[entry["begun"]] = entry
         elif "task" in entry:
             attempt = Attempt.from_entry(entry)
             self.last[attempt.task] = attempt
@@ -87,9 +96,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise JournalError(
-                f"the run folder {folder} cannot be written to: {error.strerror}; choose another --folder"
-            ) from error
+            raise _unwritable(folder, error) from error
         try:
             self._take_lock(folder)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -124,9 +131,11 @@ class Journal:
         """
         self._append([attempt.to_entry() for attempt in attempts])
 
-    def begin(self, task: str, try_number: int) -> None:
+    def begin(self, task: str, try_number: int, fingerprint: Fingerprint) -> None:
         """Write that an attempt begins; without a line of its end it was interrupted. Nothing waits for the disk."""
-        self._append([{"begun": task, "try_number": try_number}], is_flushed=False)
+        started = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+        entry = {"begun": task, "try_number": try_number, "started": started, "fingerprint": asdict(fingerprint)}
+        self._append([entry], is_flushed=False)
 
     def ask_again(self, tasks: Iterable[str]) -> None:
         """Write to the disk that tasks are to run again, whatever they did so far."""
@@ -142,7 +151,10 @@ class Journal:
                 "or choose another --folder"
             ) from None
         os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
 
     def _read(self, identity: RunIdentity) -> None:
         content = self.path.read_bytes()
@@ -152,6 +164,9 @@ class Journal:
             self._write(b"\n")
         elif rest:  # half of it was written when the machine or the command died: its task runs again
             os.ftruncate(self._file, len(content) - len(rest))
+            _LOGGER.warning(
+                "%s was cut off in line %d; that line is removed, the others count", self.path, len(lines) + 1
+            )
         if not lines:
             header = {"journal": FORMAT, "made_with": __version__, **vars(identity)}
             self._append([{**header, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}])
@@ -203,6 +218,12 @@ class Journal:
                 f"{self.path} cannot be written: {error.strerror}; free disk space, then run the same command again: "
                 "what is in the journal is not lost"
             ) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> JournalError:
+    """Return the error for a run folder in which no file can be made."""
+    way_out = "make room, or choose" if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else "choose"
+    return JournalError(f"the run folder {folder} cannot be written to: {error.strerror}; {way_out} another --folder")
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -86,7 +86,7 @@ class Selection:
         Raises
         ------
         BuildError
-            The workflow has no task of a name.
+            The workflow has no task of a name, or nothing lies between `start` and `until`.
         """
         known = [task.name for task in tasks]
         for name in filter(None, (start, until, *only)):
@@ -94,6 +94,8 @@ class Selection:
                 raise BuildError(f"the workflow has no task {name!r}; it has {', '.join(known)}")
         names = set(only) or (_upstream_of(until, tasks) if until else set(known))
         again = set(only) or (_downstream_of(start, tasks) if start else set())
+        if again.isdisjoint(names) and start:
+            raise BuildError(f"task {until!r} is not downstream of {start!r}: nothing lies between the two")
         return cls(frozenset(names), frozenset(names if fresh else again & names))
 
 

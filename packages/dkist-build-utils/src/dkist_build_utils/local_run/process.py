@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dkist_build_utils.errors import JournalError
 from dkist_build_utils.local_run.ending import Ending, ending_of, read_outcome
 from dkist_build_utils.local_run.log import AttemptLog
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 65_536
 PIPE_BYTES = 1 << 20
 """No pipe holds more than this when the process at its other end has ended."""
+NAME_LENGTH = 200
+"""Characters of a task's name in the names of its files: a file system takes 255 with what comes after it."""
+OUTCOME_IS_LOST = "the outcome file cannot be written: "
+"""What the launcher says last where it cannot write how the task ended."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,16 @@ class AttemptFiles:
     @classmethod
     def of(cls, folder: Path, task: str, try_number: int) -> AttemptFiles:
         """Return the files of an attempt in a run folder."""
-        name = f"{task}-{try_number}"
+        name = f"{_short(task)}-{try_number}"
         outcomes = folder / "outcomes"
         return cls(folder / "logs" / f"{name}.log", outcomes / f"{name}.json", outcomes / f"{name}-stop.json")
+
+
+def _short(task: str) -> str:
+    """Return a task's name for the names of files: whole, or its beginning and a digest where it is too long."""
+    if len(task) <= NAME_LENGTH:
+        return task
+    return f"{task[: NAME_LENGTH - 17]}-{hashlib.sha256(task.encode()).hexdigest()[:16]}"
 
 
 class AttemptProcess:
@@ -63,6 +76,8 @@ class AttemptProcess:
         self.files = files
         self.stopped: tuple[str, str] | None = None
         """Why its end was asked for (``timeout`` or ``cancellation``), and in which words."""
+        with suppress(OSError):
+            files.outcome.unlink(missing_ok=True)  # left by an attempt whose line a power cut took
         self.log = AttemptLog(files.log)
         self.readers: dict[int, Callable[[], bool]] = {}
         """What to call when a descriptor can be read; it returns whether there may be more."""
@@ -91,10 +106,23 @@ class AttemptProcess:
         self.guard.stop(self.key)
 
     def finish(self, status: int) -> Ending:
-        """Take what is left of its output and return how it ended; what it left behind is ended."""
+        """Take what is left of its output and return how it ended; what it left behind is ended.
+
+        Raises
+        ------
+        JournalError
+            The launcher could not write how it ended.
+        """
         if self.drain():
             self.guard.stop(self.key)  # something still has the pipe open
-        return ending_of(status, self.outcome(), self.stopped, self.log.last_line)
+        outcome, last_line = self.outcome(), self.log.last_line
+        _, is_lost, why = last_line.partition(OUTCOME_IS_LOST)
+        if is_lost and not outcome:
+            raise JournalError(
+                f"{self.files.outcome.stem} ended, but its outcome cannot be written: {why}; make room, then run the "
+                "same command again: what is in the journal is not lost"
+            )
+        return ending_of(status, outcome, self.stopped, last_line)
 
     def outcome(self) -> dict[str, Any]:
         """Return what is known of the end besides the status."""

@@ -162,7 +162,9 @@ def progress_for(stream: TextIO) -> Progress:
 
 def printable(text: str) -> str:
     """Return a text that moves no cursor."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text.replace("\t", " "))
+    return "".join(
+        letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.splitlines()).replace("\t", " ")
+    )
 
 
 def _count(steps: tuple[Step, ...]) -> str:

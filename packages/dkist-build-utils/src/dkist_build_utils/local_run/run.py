@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dkist_build_utils.errors import BuildError
+from dkist_build_utils.local_run.attempt import DONE_RESULTS, Attempt
+from dkist_build_utils.local_run.ending import ending_of, read_outcome
 from dkist_build_utils.local_run.execution import Execution
 from dkist_build_utils.local_run.guard import Guard
 from dkist_build_utils.local_run.interruption import Interruption
 from dkist_build_utils.local_run.journal import Journal, RunIdentity, read_record
 from dkist_build_utils.local_run.plan import LocalWorkflow, Selection, Step, plan
-from dkist_build_utils.local_run.process import AttemptProcess
+from dkist_build_utils.local_run.process import AttemptFiles, AttemptProcess
 from dkist_build_utils.local_run.progress import Progress
 from dkist_build_utils.local_run.runner_process import RunnerProcess
 from dkist_build_utils.local_run.source import environ_of_tasks, local_workflow
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from dkist_build_utils.local_run.execution import StartProcess
+    from dkist_build_utils.local_run.journal import Record
     from dkist_build_utils.local_run.plan import LocalTask
-    from dkist_build_utils.local_run.process import AttemptFiles
     from dkist_workflow import Workflow
 
 READY_SECONDS = 0.5
@@ -53,7 +55,10 @@ class LocalRun:
 
     def plan(self, selection: Selection) -> tuple[Step, ...]:
         """Return what `execute` would do; nothing is changed."""
-        return plan(self.workflow.tasks, read_record(self.folder, self.identity), selection)
+        record = read_record(self.folder, self.identity)
+        for attempt in unheard_attempts(self.folder, record):
+            record.add(1 + max(record.places.values(), default=0), attempt.to_entry())
+        return plan(self.workflow.tasks, record, selection)
 
     def execute(self, selection: Selection, *, jobs: int | None = None, progress: Progress | None = None) -> RunSummary:
         """Run what the selection asks for and return what came of it.
@@ -78,16 +83,16 @@ class LocalRun:
         with Journal(folder, self.identity) as journal:
             for name in ("logs", "outcomes", "records", "spans"):
                 (folder / name).mkdir(exist_ok=True)
-            if selection.again:
-                journal.ask_again(selection.again)
-            steps = plan(self.workflow.tasks, journal.record, selection)
             environ = self._environ(folder)
             with Guard(folder / ".tasks.lock", environ) as guard, Interruption() as interruption:
-                if not guard.wait_ready(READY_SECONDS):
+                if not guard.wait_ready(READY_SECONDS, interruption):
                     progress.say("waiting for the end of the tasks of a command that was killed")
-                    guard.wait_ready(None)
+                    guard.wait_ready(None, interruption)
+                journal.append(unheard_attempts(folder, journal.record))
+                if selection.again:
+                    journal.ask_again(selection.again)
                 execution = Execution(
-                    steps,
+                    plan(self.workflow.tasks, journal.record, selection),
                     folder=folder,
                     journal=journal,
                     guard=guard,
@@ -132,6 +137,21 @@ class LocalRun:
             return RunnerProcess(guard, key, files, {**environ, **variables}, runner)
 
         return start
+
+
+def unheard_attempts(folder: Path, record: Record) -> list[Attempt]:
+    """Return the attempts that ended well when no command was left to write it to the journal.
+
+    The launcher writes the outcome as its last act, whole or not at all.
+    """
+    attempts = []
+    for task, begun in record.begun.items():
+        if not record.is_interrupted(task) or "fingerprint" not in begun:
+            continue
+        ending = ending_of(0, read_outcome(AttemptFiles.of(folder, task, begun["try_number"]).outcome), None, "")
+        if ending.result in DONE_RESULTS:
+            attempts.append(Attempt.from_entry({**begun, **asdict(ending), "task": task}))
+    return attempts
 
 
 def default_folder(workflow: LocalWorkflow, recipe_run_id: int) -> Path:

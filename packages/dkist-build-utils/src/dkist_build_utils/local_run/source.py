@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from dkist_workflow import Parameter
 
 
+VARIABLES_OF_ONE_TASK = frozenset(
+    f"DKIST_{name}"
+    for name in ("PARAMETERS", "LOCK", "LOCK_SHA256", "REQUIREMENT", "OUTCOME_FILE", "STOP_FILE", "RECORD_FILE")
+)
+"""Set for a task only where they are true of it: one that is inherited would be taken for its own."""
+
+
 def workflow_of_package(package: ModuleType | str, name: str | None = None) -> Workflow:
     """Return the workflow of a package, or the one of a name where it holds several.
 
@@ -110,11 +117,15 @@ def variables_of_parameters(values: Mapping[str, object]) -> dict[str, str]:
 
 
 def environ_of_tasks() -> dict[str, str]:
-    """Return the variables of a task in this environment: what is imported here is found there too."""
+    """Return the variables of a task in this environment: what is imported here is found there too.
+
+    What a task of another run was given, where it is that which starts this run, is left out.
+    """
     own = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     added = [os.path.abspath(entry) for entry in sys.path if entry not in own]  # noqa: PTH100 '' is the working folder
     path = [entry for entry in added if not entry.endswith((".zip", "lib-dynload"))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+    passed = {name: value for name, value in os.environ.items() if name not in VARIABLES_OF_ONE_TASK}
+    return {**passed, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
 
 
 def _source_digest(module_name: str) -> str:
