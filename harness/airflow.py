@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-START_SECONDS = 120
+START_SECONDS = 240  # twenty where nothing else runs
 MIGRATE_SECONDS = 180
 POLL_SECONDS = 0.1
 
 # Linux takes the ports of outgoing connections from a higher range, so none of them takes ours before it is used.
 PORTS = range(20_000, 30_000)
+# Tests give `random` a seed: two runs on one machine would then choose the same ports at the same moment.
+_CHOICE = random.SystemRandom()
 
 # Variables of the shell, of hatch, pytest and coverage that must not reach Airflow and its tasks.
 LEAKING = ("AIRFLOW_", "COVERAGE_", "DKIST_", "HATCH_", "OTEL_", "PYTEST_", "PYTHON", "UV_CONSTRAINT", "VIRTUAL_ENV")
@@ -280,7 +282,7 @@ class PrivateAirflow(AirflowApi):
 def free_port() -> int:
     """Return a free port of 127.0.0.1."""
     while True:
-        port = random.choice(PORTS)
+        port = _CHOICE.choice(PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -105,9 +105,15 @@ def stop(grace_seconds: float) -> None:
                     print(f"guardian: killing {pid}: {command[:200]}", file=sys.stderr, flush=True)
                 os.kill(pid, number)
         time.sleep(POLL_SECONDS)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        reap_all()
+    reap_all()  # those that died since: no zombie is left to a process 1 that may collect none
+
+
+def reap_all() -> None:
+    """Reap every child that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 if __name__ == "__main__":

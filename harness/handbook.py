@@ -122,7 +122,7 @@ class HandbookSite:
             (raw / f"frame_{number:04}.txt").write_text(text)
         return raw
 
-    def shell(self, commands: str, *, timeout: float = 120) -> str:
+    def shell(self, commands: str, *, timeout: float = 300) -> str:
         """Run shell lines as the operator does, and return what they print; a line that fails ends them.
 
         Raises

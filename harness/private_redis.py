@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SERVICE = "automated-processing-scratch-inventory"
 """Its name in ``MESH_CONFIG``."""
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class RedisMissingError(RuntimeError):

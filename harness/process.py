@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
+KILL_SECONDS = 60
+"""How long the end of killed processes may take on a machine that is busy."""
 
 
 class GuardedProcess:
@@ -97,7 +99,7 @@ class GuardedProcess:
         """End the command and all its descendants. None is left when this returns."""
         self.ask_to_stop()
         try:
-            self._guardian.wait(self.grace_seconds + 10)
+            self._guardian.wait(self.grace_seconds + KILL_SECONDS)
         finally:
             self._guardian.kill()
             self._guardian.wait()

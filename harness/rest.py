@@ -152,7 +152,7 @@ class AirflowApi:
         """Return the ids of the DAGs that Airflow knows."""
         return {dag["dag_id"] for dag in self._pages("/api/v2/dags", "dags")}
 
-    def wait_for_dag(self, dag_id: str, *, timeout: float = 60) -> None:
+    def wait_for_dag(self, dag_id: str, *, timeout: float = 120) -> None:
         """Wait until a DAG can be triggered.
 
         Raises
@@ -218,7 +218,7 @@ class AirflowApi:
         run_id: str,
         *,
         on_change: Callable[[TaskState], None] = lambda _: None,
-        timeout: float = 120,
+        timeout: float = 240,
     ) -> str:
         """Wait until a run ends and return its final state, ``success`` or ``failed``.
 
@@ -253,7 +253,7 @@ class AirflowApi:
             time.sleep(POLL_SECONDS)
 
     def wait_for_task(
-        self, dag_id: str, run_id: str, task: str, states: Iterable[str], *, timeout: float = 60
+        self, dag_id: str, run_id: str, task: str, states: Iterable[str], *, timeout: float = 120
     ) -> TaskState:
         """Wait until a task is in one of several states, and return it.
 
@@ -280,6 +280,35 @@ class AirflowApi:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task}/logs/{try_number}?full_content=true"
         content = self.request("GET", path)["content"]
         return "\n".join(_line(event) for event in content)
+
+    def wait_for_log(
+        self, dag_id: str, run_id: str, task: str, text: str, *, try_number: int = 1, timeout: float = 60
+    ) -> str:
+        """Wait until the log of an attempt has a text, and return the log.
+
+        What Airflow shows of a task's state may be ahead of its log: the state changes when somebody marks the task, or
+        when it succeeds, and the process that writes the log still runs.
+
+        Raises
+        ------
+        TimeoutError
+            The text did not appear. The message has the log.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                log = self.task_log(dag_id, run_id, task, try_number)
+            except AirflowRefusalError as refusal:  # 404 as long as the attempt has not begun
+                if refusal.status != 404:
+                    raise
+                log = ""
+            if text in log:
+                return log
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"the log of task {task!r} of run {run_id!r} has no {text!r} after {timeout:g} s:\n{log}"
+                )
+            time.sleep(POLL_SECONDS)
 
     def set_state(self, dag_id: str, run_id: str, task: str, state: str = "failed") -> None:
         """Mark a task, as a person does in the browser."""

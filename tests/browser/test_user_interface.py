@@ -9,13 +9,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -96,6 +97,22 @@ def visible(browser: WebDriver, by: str, value: str) -> WebElement:
     return found
 
 
+def wait_until(browser: WebDriver, condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; an element that the page has drawn anew meanwhile is looked for again."""
+    WebDriverWait(browser, SECONDS, ignored_exceptions=[StaleElementReferenceException]).until(lambda _: condition())
+
+
+def click(browser: WebDriver, by: str, value: str) -> None:
+    """Wait until an element takes a click: the page may draw it anew, or something over it, while it is loaded."""
+    in_the_way = [StaleElementReferenceException, ElementClickInterceptedException]
+
+    def is_clicked(_: WebDriver) -> bool:
+        visible(browser, by, value).click()
+        return True
+
+    WebDriverWait(browser, SECONDS, ignored_exceptions=in_the_way).until(is_clicked)
+
+
 def keep_picture(browser: WebDriver, name: str) -> None:
     """Save what the browser shows, where pictures are asked for."""
     if folder := os.environ.get("DKIST_SCREENSHOTS"):
@@ -111,28 +128,29 @@ def runs(airflow: AirflowApi) -> list[dict[str, Any]]:
 def test_graph_shows_the_workflow(airflow: AirflowApi, browser: WebDriver) -> None:
     """Every task is a node of the graph; every upstream is an edge."""
     browser.get(f"{airflow.url}/dags/{DAG}")
-    visible(browser, By.CSS_SELECTOR, "[aria-label^='Show Graph']").click()
+    click(browser, By.CSS_SELECTOR, "[aria-label^='Show Graph']")
     for node in l0_to_l1.nodes:
         visible(browser, By.CSS_SELECTOR, f".react-flow__node[data-id='{node.name}']")
-    edges = browser.find_elements(By.CSS_SELECTOR, ".react-flow__edge")
-    assert len(edges) == sum(len(node.upstream_names) for node in l0_to_l1.nodes)
+    count = sum(len(node.upstream_names) for node in l0_to_l1.nodes)
+    edges = ".react-flow__edge"  # they are drawn after the nodes
+    wait_until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, edges)) >= count)
+    assert len(browser.find_elements(By.CSS_SELECTOR, edges)) == count
     keep_picture(browser, "airflow-graph")
 
 
 def test_trigger_form_asks_for_the_recipe_run_id_and_refuses_a_bad_one(airflow: AirflowApi, browser: WebDriver) -> None:
     """Nothing is triggered without a recipe run id, or with one that is no integer; a good one starts a run with it."""
     browser.get(f"{airflow.url}/dags/{DAG}")
-    visible(browser, By.CSS_SELECTOR, "[data-testid=trigger-dag-button]").click()
+    click(browser, By.CSS_SELECTOR, "[data-testid=trigger-dag-button]")
     field = visible(browser, By.NAME, "element_recipe_run_id")
     submit = visible(browser, By.XPATH, "//*[@role='dialog']//button[normalize-space()='Trigger']")
     visible(browser, By.XPATH, "//label[starts-with(normalize-space(), 'Recipe run id')]")
 
-    assert not submit.is_enabled()
-    assert field.get_attribute("aria-invalid") == "true"
+    wait_until(browser, lambda: not submit.is_enabled() and field.get_attribute("aria-invalid") == "true")
     keep_picture(browser, "airflow-trigger-form")
 
     field.send_keys("1.5")
-    WebDriverWait(browser, SECONDS).until(lambda _: submit.is_enabled())
+    wait_until(browser, submit.is_enabled)
     submit.click()
     refusal = "1.5 is not of type 'integer'"
     WebDriverWait(browser, SECONDS).until(expected.text_to_be_present_in_element((By.TAG_NAME, "body"), refusal))
@@ -141,7 +159,7 @@ def test_trigger_form_asks_for_the_recipe_run_id_and_refuses_a_bad_one(airflow: 
     field.send_keys(Keys.CONTROL, "a")
     field.send_keys("42")
     submit.send_keys(Keys.ENTER)  # the notification of the refusal may lie over the button
-    WebDriverWait(browser, SECONDS).until(lambda _: runs(airflow))
+    wait_until(browser, lambda: runs(airflow))
     (run,) = runs(airflow)
     assert run["conf"] == {"recipe_run_id": 42}
 
@@ -172,7 +190,7 @@ def test_list_of_task_instances_shows_the_recipe_run(airflow: AirflowApi, browse
 def test_page_of_the_workflow_names_pools_and_environments(airflow: AirflowApi, browser: WebDriver) -> None:
     """The documentation of the DAG says which pools Airflow must have, and in which environments tasks run."""
     browser.get(f"{airflow.url}/dags/{DAG}")
-    visible(browser, By.CSS_SELECTOR, "[aria-label='Dag Docs']").click()
+    click(browser, By.CSS_SELECTOR, "[aria-label='Dag Docs']")
     for text in ("Airflow must have these pools", "high_memory_pool", "Environments of the tasks"):
         WebDriverWait(browser, SECONDS).until(expected.text_to_be_present_in_element((By.TAG_NAME, "body"), text))
     keep_picture(browser, "airflow-dag-docs")

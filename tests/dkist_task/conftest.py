@@ -164,7 +164,7 @@ class Launcher:
         """Wait for a process that `start` returned."""
         began = time.monotonic()
         try:
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=120)
         finally:
             process.kill()
         return Launched(process.returncode, output, errors, time.monotonic() - began)
@@ -185,9 +185,9 @@ def wait_for() -> Callable[[Callable[[], bool]], None]:
     """Return a function that waits until a condition is met."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < deadline, "the condition was not met within 30 s"
+            assert time.monotonic() < deadline, "the condition was not met within 60 s"
             time.sleep(0.02)
 
     return wait

@@ -7,6 +7,7 @@ a full disk of logs, data or messages, which needs mounts, and the change of Air
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ PAGES = ROOT / "docs" / "handbook"
 REMARK = "run by: tests/documentation/test_handbook.py"
 SETTING = r"export |api\(\) "
 OLD, NEW = "vbi_l0_to_l1_1.0.0", "vbi_l0_to_l1_1.0.1"
+LIST_ENVIRONMENTS = "dkist-airflow-node environments list --json 2>/dev/null"
 FIRST = blocks_of(PAGES / "before-you-start.md")
 
 
@@ -175,7 +177,7 @@ def make_room(site: HandbookSite) -> None:
     airflow = site.site.airflow
     airflow.request("PATCH", f"/api/v2/dags/{NEW}/dagRuns/recipe_run_54__1", {"state": "failed"})
     airflow.wait_for_task(NEW, "recipe_run_54__1", "Calibrate", {"failed"})
-    time.sleep(12)  # what was stopped has ten seconds to clean up, and uses its environment until then
+    wait_for_unused_environments(site)
     page = Page(site, "disk-full.md")
     assert "recipe_run_54__1" in page.follow()
     assert any(b"recipe_run_54__1" in body for body in site.site.broker.take("recipe.run.failure.q"))
@@ -205,18 +207,21 @@ def roll_back(site: HandbookSite) -> None:
 
 def wait_for_log(site: HandbookSite, run_id: str, text: str) -> str:
     """Wait until the log of Calibrate's first attempt has a line of the task, and return it."""
-    airflow = site.site.airflow
-    airflow.wait_for_task(NEW, run_id, "Calibrate", {"running"})
+    site.site.airflow.wait_for_task(NEW, run_id, "Calibrate", {"running"})
+    return site.site.airflow.wait_for_log(NEW, run_id, "Calibrate", text)
+
+
+def wait_for_unused_environments(site: HandbookSite) -> None:
+    """Wait until no task that was stopped uses an environment any more: it has ten seconds to clean up."""
     deadline = time.monotonic() + 60
-    while not re.search(text, log := airflow.task_log(NEW, run_id, "Calibrate")):
-        assert time.monotonic() < deadline, log
-        time.sleep(0.5)
-    return log
+    while used := [row for row in json.loads(site.shell(LIST_ENVIRONMENTS)) if row["processes"]]:
+        assert time.monotonic() < deadline, used
+        time.sleep(1)
 
 
 def wait_for_workers(site: HandbookSite) -> None:
     """Wait until Celery knows every worker."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while not all(worker.name in site.shell("airflow celery list-workers") for worker in site.site.workers):
         assert time.monotonic() < deadline, "a worker did not come back"
         time.sleep(1)

@@ -49,8 +49,9 @@ def test_runs_a_dag_and_tells_what_happened(tmp_path: Path) -> None:
         assert {name: task.state for name, task in tasks.items()} == {"first": "success", "second": "failed"}
         assert (tasks["first"].seconds or 0) > 0
         assert [change.state for change in changes if change.name == "first"][-1] == "success"
-        assert "id is 7 world" in airflow.task_log("small", run_id, "first")
+        airflow.wait_for_log("small", run_id, "first", "id is 7 world")
         assert "about to fail" in airflow.logs("small", run_id)
+        _wait_for(lambda: "broken.py" in airflow.import_errors())  # the two files are read one after the other
         assert "absent_module" in airflow.import_errors()["broken.py"]
         processes = [airflow.component(name).pid for name in ("scheduler", "dag-processor", "api-server")]
     assert not any(Path(f"/proc/{pid}").exists() for pid in processes)
@@ -117,7 +118,7 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

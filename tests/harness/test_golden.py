@@ -63,11 +63,11 @@ def test_every_form_runs_and_reports_its_failure(tmp_path: Path, monkeypatch: py
                 runs.append((dag_id, airflow.trigger(dag_id, recipe_run_id=7), state))
         for dag_id, run_id, state in runs:
             assert airflow.wait_for_run(dag_id, run_id, timeout=300) == state, airflow.logs(dag_id, run_id)
-            assert "golden run 7" in airflow.task_log(dag_id, run_id, "Succeed")
+            airflow.wait_for_log(dag_id, run_id, "Succeed", "golden run 7")
             if state == "failed":
                 states = {name: task.state for name, task in airflow.tasks(dag_id, run_id).items()}
                 assert states == {"Succeed": "success", "Fail": "failed"}
-                assert "observe_0005.fits holds no image" in airflow.task_log(dag_id, run_id, "Fail")
+                airflow.wait_for_log(dag_id, run_id, "Fail", "observe_0005.fits holds no image")
     messages = [json.loads(path.read_text()) for path in spool.rglob("*.json")]
     reported = {(message["workflowName"], message["workflowVersion"], message["taskName"]) for message in messages}
     assert reported == {("golden_bad", form, "Fail") for form in FORMS}

@@ -6,7 +6,6 @@ import hashlib
 import json
 import sqlite3
 import sys
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
 BEHAVIOUR = """
 name = REQUEST["environ"]["DKIST_TASK"].rpartition(":")[2]
@@ -44,6 +43,7 @@ elif name == "Crash":
 elif name == "Skip":
     end("skip", reason="no polarimetric data")
 elif name in ("TimeOut", "StopByHand"):
+    print("waiting", flush=True)
     command = stop()
     record("stopping", "WARNING", "instrument")
     time.sleep(1)
@@ -110,14 +110,6 @@ def reasons(spool: Path, dag_id: str) -> dict[str, str]:
     return {body["taskName"]: body["reason"] for body in own}
 
 
-def wait_for_log(airflow: PrivateAirflow, dag_id: str, run_id: str, name: str, text: str) -> None:
-    """Wait until the log of a task has a text."""
-    end = time.monotonic() + 60
-    while text not in (log := airflow.task_log(dag_id, run_id, name)):
-        assert time.monotonic() < end, log
-        time.sleep(0.5)
-
-
 def test_each_end_of_a_task_is_what_airflow_shows(airflow: PrivateAirflow, host: RunnerHost) -> None:
     """States, attempts, log levels, reasons and what is kept in the database, of nine tasks in one run."""
     workflow = workflow_of("ends")
@@ -136,7 +128,7 @@ def test_each_end_of_a_task_is_what_airflow_shows(airflow: PrivateAirflow, host:
     run_id = deploy(airflow, host, workflow, stub(BEHAVIOUR))
     dag_id = workflow.dag_id
     airflow.wait_for_task(dag_id, run_id, "StopByHand", {"running"})
-    time.sleep(3)  # until the task's own process runs
+    airflow.wait_for_log(dag_id, run_id, "StopByHand", "waiting")  # the task's own process runs
     airflow.set_state(dag_id, run_id, "StopByHand")
     assert airflow.wait_for_run(dag_id, run_id) == "failed"
 
@@ -152,6 +144,8 @@ def test_each_end_of_a_task_is_what_airflow_shows(airflow: PrivateAirflow, host:
         "Skip": ("skipped", 1),
         "AfterSkip": ("success", 1),
     }
+    airflow.wait_for_log(dag_id, run_id, "Succeed", "::endgroup::")
+    airflow.wait_for_log(dag_id, run_id, "Flood", "line 49999")
     path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/Succeed/logs/1?full_content=true"
     events = airflow.request("GET", path)["content"]
     shown = [
@@ -177,7 +171,7 @@ def test_each_end_of_a_task_is_what_airflow_shows(airflow: PrivateAirflow, host:
     assert "RunnerFailed: the runner ended with status 99 without a result" in logs["Crash"]
     assert "AirflowTaskTimeout: execution_timeout of 0:00:02" in logs["TimeOut"]
     assert "cleaned up" in logs["TimeOut"]
-    wait_for_log(airflow, dag_id, run_id, "StopByHand", "cleaned up")  # the run has ended before the process
+    airflow.wait_for_log(dag_id, run_id, "StopByHand", "cleaned up")  # the run has ended before the process
     assert logs["Flood"].count("\nline ") == 50_000
     assert not [name for name, text in logs.items() if "json.loads" in text]  # no runner's text
 
@@ -211,4 +205,4 @@ def test_runner_and_operator_agree(airflow: PrivateAirflow, host: RunnerHost) ->
     assert found["RaiseForReal"] == "FrameError: observe_0005.fits holds no image"
     assert found["DieForReal"].startswith("TaskKilled: ")
     assert "SIGSEGV" in found["DieForReal"]
-    assert "for real" in airflow.task_log(workflow.dag_id, run_id, "SucceedForReal")
+    airflow.wait_for_log(workflow.dag_id, run_id, "SucceedForReal", "for real")

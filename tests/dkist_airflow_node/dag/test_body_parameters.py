@@ -16,7 +16,7 @@ from harness.rest import AirflowRefusalError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
 TASKS = """
     import os
@@ -114,9 +114,8 @@ def test_airflow_checks_parameters_and_tasks_get_their_types(release: Path, tmp_
         given = airflow.trigger(DAG_ID, recipe_run_id=7, conf=chosen)
         assert airflow.wait_for_run(DAG_ID, given) == "success", airflow.logs(DAG_ID, given)
         for task in ("ShowFirst", "ShowSecond"):
-            log = airflow.task_log(DAG_ID, default, task)
-            assert f"NAME {task}" in log
+            airflow.wait_for_log(DAG_ID, default, task, f"NAME {task}")
             values = {"bins": 4, "filter_name": "red", "is_quick": False, "note": "", "threshold": 0.5}
-            assert f"VALUES {list(values.items())}" in log
+            airflow.wait_for_log(DAG_ID, default, task, f"VALUES {list(values.items())}")
             values = {"bins": 2, "filter_name": "blue", "is_quick": True, "note": "", "threshold": 1.0}
-            assert f"VALUES {list(values.items())}" in airflow.task_log(DAG_ID, given, task)
+            airflow.wait_for_log(DAG_ID, given, task, f"VALUES {list(values.items())}")

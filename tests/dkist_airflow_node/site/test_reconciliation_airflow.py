@@ -24,9 +24,11 @@ from tests.dkist_airflow_node.messages.test_failure_airflow import (
     WAIT_SECONDS,
     Node,
     environment,
+    is_of_dag,
     start,
 )
 from tests.dkist_airflow_node.worker.runner_host import RunnerHost, task
+from tests.dkist_airflow_node.worker.worker import wait_for
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
 
@@ -58,9 +60,16 @@ def airflow(
     worker.end_all()
 
 
-def wait_for_end(airflow: PrivateAirflow, dag_id: str, run_id: str) -> None:
-    """Wait until a run has failed and its callbacks have run."""
+def wait_for_end(airflow: PrivateAirflow, worker: RunnerHost, dag_id: str, run_id: str, *, of_dag: int) -> None:
+    """Wait until a run has failed, the DAG's callbacks have spooled some messages, and no more is to be expected."""
     assert airflow.wait_for_run(dag_id, run_id, timeout=WAIT_SECONDS) == "failed"
+    spool = Spool(worker.folder / "lost")
+
+    def is_spooled() -> bool:
+        bodies = (json.loads(read_message(path)) for path in spool.paths())
+        return sum(body["dagRunId"] == run_id and is_of_dag(body) for body in bodies) >= of_dag
+
+    wait_for(is_spooled, f"{of_dag} messages of the dag-processor")
     time.sleep(SETTLE_SECONDS)
 
 
@@ -76,11 +85,11 @@ def test_lost_messages_are_sent_once(
     raising, retried = task("Raise"), task("RetryAndFail", retries=1, retry_delay_seconds=1)
     nodes: list[Node] = [raising, retried, task("RunOutOfMemory"), (task("Never"), raising)]
     dag_id, plain = start(airflow, worker, "lostmessages", nodes)
-    wait_for_end(airflow, dag_id, plain)
+    wait_for_end(airflow, worker, dag_id, plain, of_dag=3)
     cleared = airflow.trigger(dag_id, recipe_run_id=8, run_id="cleared+1")
-    wait_for_end(airflow, dag_id, cleared)
+    wait_for_end(airflow, worker, dag_id, cleared, of_dag=3)
     airflow.clear(dag_id, cleared)
-    wait_for_end(airflow, dag_id, cleared)
+    wait_for_end(airflow, worker, dag_id, cleared, of_dag=6)
 
     sleeping, by_hand = start(airflow, worker, "byhandonly", [task("Sleep")])
     airflow.wait_for_task(sleeping, by_hand, "Sleep", {"running"}, timeout=WAIT_SECONDS)
@@ -89,7 +98,7 @@ def test_lost_messages_are_sent_once(
     airflow.request("PATCH", f"/api/v2/dags/{sleeping}/dagRuns/byhandonly%2B1", {"state": "failed"})
 
     slow, too_long = start(airflow, worker, "slowrun", [task("Sleep")], RUN_TIMES_OUT)
-    wait_for_end(airflow, slow, too_long)
+    wait_for_end(airflow, worker, slow, too_long, of_dag=1)
 
     lost = [FailureMessage.from_json(read_message(path)) for path in Spool(worker.folder / "lost").paths()]
     expected = {(one.dag_run_id, one.task_name, one.idempotency_key) for one in lost}

@@ -21,7 +21,7 @@ from harness.airflow import PrivateAirflow
 from tests.dkist_airflow_node.worker.runner_host import RunnerHost
 from tests.dkist_airflow_node.worker.worker import PYTHON, is_running, wait_for
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 
 # The names of a task say how it behaves and what happens to it.
 INSTRUMENT = """
@@ -87,6 +87,10 @@ def test_nothing_outlives_a_task_that_airflow_stops(tmp_path: Path) -> None:
     """Ten seconds after the event a deaf task and all its children are gone, and a polite one has unwound."""
     worker = RunnerHost(tmp_path)
     worker.release(INSTRUMENT)
+    built = worker.result_of(
+        action="build", DKIST_TASK=None
+    )  # the time of a task goes on while its environment is built
+    assert built.status == 0, built
     instrument = sys.modules.setdefault("instrument", ModuleType("instrument"))
     workflow = Workflow(
         process_category="test", process_name="stop", workflow_package="instrument", workflow_version="1.0.0"
@@ -117,7 +121,7 @@ def test_nothing_outlives_a_task_that_airflow_stops(tmp_path: Path) -> None:
         try:
             for node in workflow.nodes:
                 file = tmp_path / f"{node.name}.pids"
-                wait_for(file.exists, f"the start of {node.name}", seconds=90)
+                wait_for(file.exists, f"the start of {node.name}", seconds=180)
                 started[node.name] = [int(pid) for pid in file.read_text(encoding="utf-8").split()]
             begin = time.monotonic()
             for kind in ("Deaf", "Polite"):
@@ -125,7 +129,7 @@ def test_nothing_outlives_a_task_that_airflow_stops(tmp_path: Path) -> None:
                 airflow.set_state(workflow.dag_id, run_id, f"{kind}Marked", "failed")
             for name, pids in started.items():
                 # A task learns that it was marked from its next heartbeat, a few seconds later.
-                allowed = {"Lost": 14, "Marked": 30, "TimeOut": TIMEOUT_SECONDS + 20}[
+                allowed = {"Lost": 14, "Marked": 60, "TimeOut": TIMEOUT_SECONDS + 20}[
                     name.removeprefix("Deaf").removeprefix("Polite")
                 ]
                 wait_for(

@@ -42,7 +42,7 @@ def make_wheel(
     return path
 
 
-def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 60) -> None:
     """Wait until a condition holds, or fail saying what was waited for."""
     end = time.monotonic() + seconds
     while not condition():
