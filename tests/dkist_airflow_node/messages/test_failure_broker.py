@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import pytest
 
 from dkist_airflow_node import publish_failure
 from dkist_airflow_node.commands import main
-from dkist_airflow_node.messages.bus import EXCHANGE, QUEUE, ROUTING_KEY
+from dkist_airflow_node.messages.bus import EXCHANGE, QUEUE, ROUTING_KEY, BusConnection
 from dkist_airflow_node.messages.spool import Spool
 from dkist_airflow_node.messages.spool_file import REFUSED
 from harness.rabbitmq import PrivateRabbitMQ, write_certificates
@@ -35,8 +34,11 @@ from tests.dkist_airflow_node.worker.worker import wait_for
 pytestmark = pytest.mark.service
 
 SECRET = "s3cret-of-the-bus"
+LONG_DEADLINE_SECONDS = 30.0
+"""A broker on a busy machine may take seconds for a message."""
 DEADLINE_SECONDS = 1.0
-SLACK_SECONDS = 1.0
+"""Where no broker takes the message."""
+SLACK_SECONDS = 4.0
 """For a machine that is busy."""
 
 FAIL_FOR_EVER = """
@@ -69,7 +71,7 @@ def spool(broker: PrivateRabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         channel.queue_delete(QUEUE)
         channel.exchange_delete(EXCHANGE)
     monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", str(DEADLINE_SECONDS))
+    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", str(LONG_DEADLINE_SECONDS))
     for name, value in broker.settings.items():
         monkeypatch.setenv(name, value)
     for name in ("ISB_USERNAME", "ISB_PASSWORD", "DKIST_MESSAGE_CA_FILE"):
@@ -223,7 +225,7 @@ def test_wrong_password(spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: p
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("ISB_USERNAME", "guest")
     monkeypatch.setenv("ISB_PASSWORD", SECRET)
-    assert publish("r1") < DEADLINE_SECONDS + SLACK_SECONDS
+    assert publish("r1") < LONG_DEADLINE_SECONDS
     assert waiting(spool) == ["r1"]
     assert "refuses the login of user 'guest'" in caplog.text
     assert SECRET not in caplog.text
@@ -250,14 +252,18 @@ def test_tls(
     assert runs(broker.take(QUEUE)) == ["r1", "r2"]
 
 
-def test_memory_alarm(broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
+def test_memory_alarm(
+    broker: PrivateRabbitMQ, spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A broker that blocks publishers is waited for until the deadline; afterwards everything arrives, oldest first."""
     publish("r0")
     broker.alarm()
+    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", str(DEADLINE_SECONDS))
     try:
         assert publish("r1") < DEADLINE_SECONDS + SLACK_SECONDS
         assert "blocks publishers" in caplog.text
-        assert publish("r2", "r3") < SLACK_SECONDS  # in the pause
+        monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", str(LONG_DEADLINE_SECONDS))
+        assert publish("r2", "r3") < SLACK_SECONDS  # in the pause, or it would wait until the deadline
         assert waiting(spool) == ["r1", "r2", "r3"]
     finally:
         broker.relieve()
@@ -271,10 +277,17 @@ def test_memory_alarm(broker: PrivateRabbitMQ, spool: Spool, caplog: pytest.LogC
 
 def test_a_long_queue_is_no_broker_that_is_away(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """More messages than can be sent within the deadline: the oldest are sent, and the next callback goes on."""
-    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", "0.3")
+    send = BusConnection.publish
+
+    def send_slowly(bus: BusConnection, body: bytes) -> None:
+        time.sleep(0.02)
+        send(bus, body)
+
+    monkeypatch.setattr(BusConnection, "publish", send_slowly)  # no machine sends them all in time, and each sends one
+    monkeypatch.setenv("DKIST_MESSAGE_DEADLINE_SECONDS", "3")
     for number in range(1000):
         spool.add(make_message(str(number)).to_json())
-    assert publish("r1") < 0.3 + SLACK_SECONDS
+    assert publish("r1") < 3 + SLACK_SECONDS
     assert 0 < len(waiting(spool)) < 1000
     assert list(spool.folder.glob("*.pause")) == []
     left = len(waiting(spool))
@@ -325,7 +338,7 @@ def test_restarts_and_kills_lose_nothing(broker: PrivateRabbitMQ, spool: Spool, 
         with log.open("wb") as output:
             program = [sys.executable, "-c", FAIL_FOR_EVER, log.stem]
             process = subprocess.Popen(program, stdout=output, stderr=subprocess.DEVNULL, env=environment)
-        wait_for(partial(log.read_text, "utf-8"), "the first failure")
+        wait_for(lambda log=log: log.read_text("utf-8").count("end") >= 3, "three failures")  # type: ignore[misc]  # a default binds the loop's value
         time.sleep(random.uniform(0, 1.5))
         process.kill()
         process.wait()

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,7 +50,7 @@ def test_failures_are_spooled_once(spool: Spool) -> None:
     writer = Writer()
     for each in (failures("A"), failures("A", "B"), failures("A", try_number=2)):
         writer.put(each)
-    assert writer.wait(10)
+    assert writer.wait(60)
     assert waiting(spool) == ["A", "B", "A"]
     assert {json.loads(path.read_bytes())["source"] for path in spool.paths()} == {"listener"}
 
@@ -73,25 +74,28 @@ def test_hooks_never_raise(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCa
 def test_the_loop_does_not_wait_for_a_disk(monkeypatch: pytest.MonkeyPatch, spool: Spool) -> None:
     """A spool that hangs, or fails in a way that nobody foresaw, delays nothing and stops nothing."""
     steps: list[str] = []
+    is_over = threading.Event()
     add = Spool.add
 
     def hang_then_fail(self: Spool, body: bytes) -> Path:
         steps.append("add")
         if len(steps) == 1:
-            time.sleep(0.5)
+            if not is_over.wait(30):
+                steps.append("the hook waited")
             raise ZeroDivisionError
         return add(self, body)
 
     monkeypatch.setattr(Spool, "add", hang_then_fail)
     monkeypatch.setattr(listener, "_writer", Writer())
     monkeypatch.setattr(listener, "failures_of_run", lambda *_: failures("A"))
-    begin = time.thread_time(), time.monotonic()
+    begin = time.thread_time()
     hear_failed_run(ROW, "task_failure")
-    assert time.thread_time() - begin[0] < 0.01
-    assert time.monotonic() - begin[1] < 0.4
+    assert time.thread_time() - begin < 0.01
+    is_over.set()
     monkeypatch.setattr(listener, "failures_of_run", lambda *_: failures("B"))
     hear_failed_run(ROW, "task_failure")
-    assert listener._writer.wait(10)
+    assert listener._writer.wait(60)
+    assert steps == ["add", "add"]
     assert waiting(spool) == ["B"]
 
 
@@ -103,12 +107,12 @@ def test_a_spool_that_takes_nothing(
     monkeypatch.setenv("DKIST_MESSAGE_SPOOL", "no/absolute/path")
     with caplog.at_level(logging.ERROR):
         writer.put(failures("A"))
-        assert writer.wait(10)
+        assert writer.wait(60)
     assert "neither spooled nor published" in caplog.text
     assert '"taskName": "A"' in caplog.text
     monkeypatch.setenv("DKIST_MESSAGE_SPOOL", str(spool.folder))
     writer.put(failures("A"))
-    assert writer.wait(10)
+    assert writer.wait(60)
     assert waiting(spool) == ["A"]
 
 
@@ -136,5 +140,5 @@ def test_nobody_is_remembered_for_ever(monkeypatch: pytest.MonkeyPatch, spool: S
     items: list[Any] = [failures(name) for name in ("A", "B", "C", "A")]
     for item in items:
         writer.put(item)
-    assert writer.wait(10)
+    assert writer.wait(60)
     assert waiting(spool) == ["A", "B", "C", "A"]

@@ -228,6 +228,7 @@ def test_what_was_written_and_not_yet_renamed_is_taken_in(tmp_path: Path) -> Non
     (tmp_path / "00-whole.part").write_bytes(make_message("0").to_json())
     (tmp_path / "01-part.part").write_bytes(make_message("0").to_json()[:50])
     (tmp_path / "02-new.part").write_bytes(b"")
+    os.utime(tmp_path / "02-new.part", (time.time() + 60,) * 2)  # new for as long as this takes on a busy machine
     (tmp_path / "03-nothing.part").write_bytes(b"")
     (tmp_path / "04-dead.part").write_bytes(b"{")
     os.utime(tmp_path / "04-dead.part", (time.time() - 1.2,) * 2)
