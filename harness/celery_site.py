@@ -39,8 +39,10 @@ CONCURRENCY = 2
 CONSUMER_TIMEOUT_SECONDS = 10
 """How long the broker waits for the acknowledgement of a message. RabbitMQ's default is half an hour."""
 
-HEARTBEAT_TIMEOUT_SECONDS = 15
-"""How long a task may send no heartbeat before Airflow fails it. Airflow's default is five minutes."""
+HEARTBEAT_TIMEOUT_SECONDS = 30
+"""How long a task may send no heartbeat before Airflow fails it: on a busy machine some are late. Airflow's default is
+five minutes.
+"""
 
 _WORKER = ("celery", "worker", "--concurrency", str(CONCURRENCY), "--skip-serve-logs", "--without-mingle")
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.celery_site import CelerySite, Worker, celery_site, released, run
 from harness.demo import EXAMPLE, WORKFLOWS, new_run
+from harness.journal import whole_lines
 from harness.packages import OWN_PROJECTS, ROOT, build_wheels
 from harness.process_tree import is_alive, kill, processes_with, tree
 from harness.trial_package import HEAVY_TASKS, JOURNAL_VARIABLE, SLOW_TASKS, Entry, read_journal, trial_package
@@ -292,7 +293,7 @@ def fact(log: str, name: str) -> str:
 
 def read_spans(folder: Path) -> list[dict[str, Any]]:
     """Return every span that the tasks have written."""
-    lines = (json.loads(line) for file in folder.rglob("*.jsonl") for line in file.read_text().splitlines())
+    lines = (json.loads(line) for file in folder.rglob("*.jsonl") for line in whole_lines(file))
     return [span for line in lines for r in line["resourceSpans"] for s in r["scopeSpans"] for span in s["spans"]]
 
 

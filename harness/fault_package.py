@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.journal import whole_lines
 from harness.packages import Package
 
 if TYPE_CHECKING:
@@ -124,6 +125,4 @@ class Met:
 
 def read_journal(journal: Path) -> list[Met]:
     """Return the fates that were met so far, in order."""
-    if not journal.exists():
-        return []
-    return [Met(**json.loads(line)) for line in journal.read_text().splitlines()]
+    return [Met(**json.loads(line)) for line in whole_lines(journal)]

@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.journal import whole_lines
 from harness.packages import Package
 
 if TYPE_CHECKING:
@@ -118,6 +119,4 @@ class Entry:
 
 def read_journal(journal: Path) -> list[Entry]:
     """Return the entries so far, in order."""
-    if not journal.exists():
-        return []
-    return [Entry(**json.loads(line)) for line in journal.read_text().splitlines()]
+    return [Entry(**json.loads(line)) for line in whole_lines(journal)]

@@ -341,7 +341,7 @@ make_workflow().export(sys.argv[1])
     for seed in ("0", "1", "4711"):
         folder = tmp_path / seed
         environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": f"UTC{seed[0]}"}
-        subprocess.run([sys.executable, "-c", program, folder], env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program, folder], env=environment, check=True, timeout=300)
         digests.add(hashlib.sha256((folder / "vbi_l0_to_l1_1.2.3.py").read_bytes()).hexdigest())
     assert len(digests) == 1
 

@@ -150,7 +150,7 @@ def environment(worker: RunnerHost, broker: PrivateRabbitMQ) -> dict[str, str]:
         "DKIST_TEST_GATE": str(worker.folder / "gate"),
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__WORKERS__MISSING_DAG_RETRIES": "0",  # by default three, a minute apart
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     }
 
