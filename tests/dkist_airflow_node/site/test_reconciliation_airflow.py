@@ -67,7 +67,7 @@ def wait_for_end(airflow: PrivateAirflow, worker: RunnerHost, dag_id: str, run_i
 
     def is_spooled() -> bool:
         bodies = (json.loads(read_message(path)) for path in spool.paths())
-        return sum(body["dagRunId"] == run_id and is_of_dag(body) for body in bodies) >= of_dag
+        return len([body for body in bodies if body["dagRunId"] == run_id and is_of_dag(body)]) >= of_dag
 
     wait_for(is_spooled, f"{of_dag} messages of the dag-processor")
     time.sleep(SETTLE_SECONDS)

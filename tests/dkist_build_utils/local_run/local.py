@@ -16,6 +16,12 @@ TASKS = """
 import os, signal, subprocess, sys, time
 from dkist_task import TaskBase
 
+def wait_for_file(name):
+    # Of the test, which may be late on a busy machine.
+    end = time.monotonic() + 60
+    while not os.path.exists(name) and time.monotonic() < end:
+        time.sleep(0.02)
+
 def tally(word):
     with open(os.environ["TALLY"], "a") as file:
         file.write(word + "\\n")
@@ -114,7 +120,7 @@ class Local:
         """Return the tasks of which a dry run says `action`."""
         return [name for name, what in self.plan().items() if what.startswith(action)]
 
-    def wait_for(self, word: str, seconds: float = 20) -> None:
+    def wait_for(self, word: str, seconds: float = 60) -> None:
         """Wait until a task has written a line."""
         until(lambda: word in self.tally, seconds)
 
@@ -129,7 +135,7 @@ class Local:
         return found
 
 
-def until(condition: Any, seconds: float = 20) -> None:
+def until(condition: Any, seconds: float = 60) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

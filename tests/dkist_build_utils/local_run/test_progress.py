@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -34,6 +35,7 @@ class Terminal:
 
     def __init__(self, local: Local, *options: str) -> None:
         self.text = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode  # a read may end within a character
         self._main, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen(
@@ -55,10 +57,10 @@ class Terminal:
             block = os.read(self._main, 65536)
         except OSError:  # how Linux ends a terminal that nobody uses
             return False
-        self.text += block.decode()
+        self.text += self._decode(block)
         return bool(block)
 
-    def read_until(self, pattern: str, seconds: float = 30) -> None:
+    def read_until(self, pattern: str, seconds: float = 60) -> None:
         """Take what comes until it matches."""
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.text):
@@ -75,7 +77,7 @@ class Terminal:
             if self.process.poll() is not None and not select.select([self._main], [], [], 0.2)[0]:
                 break
         os.close(self._main)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def test_text_of_several_lines_is_one_line() -> None:
@@ -91,7 +93,7 @@ def test_running_tasks_have_a_live_line(local: Local) -> None:
     terminal.read_until(r"Right +\d+\.\d s  reading \u6f22+")
     terminal.read_until(r"1 of 4 ended, 2 running")
     seconds = len(terminal.text)
-    terminal.read_until(r"Left +[1-9]\.\d s ")
+    terminal.read_until(r"Left +[1-9]\d*\.\d s ")
     (local.folder / "go").touch()
     assert terminal.end() == 0
     assert len(terminal.text) > seconds
@@ -107,14 +109,14 @@ def test_running_tasks_have_a_live_line(local: Local) -> None:
 def test_ctrl_c_at_a_terminal(local: Local, presses: int) -> None:
     """Ctrl-C stops in order; pressed twice it kills a task that does not want to end."""
     local.write(
-        "class Left(Tallied):\n    def work(self):\n        try: time.sleep(60)\n"
+        "class Left(Tallied):\n    def work(self):\n        try: tally('working'); time.sleep(60)\n"
         "        finally: tally('cleaning up'); time.sleep(60 if os.path.exists('stubborn') else 0)\n"
     )
     if presses == 2:
         (local.folder / "stubborn").touch()
     terminal = Terminal(local)
     terminal.read_until("Right: success")
-    local.wait_for("begin Left 1")
+    local.wait_for("working")
     terminal.type(b"\x03")
     terminal.read_until("SIGINT: stopping; what is done is kept; once more kills")
     local.wait_for("cleaning up")
@@ -140,6 +142,6 @@ def test_more_tasks_than_rows(local: Local) -> None:
     )
     local.write(classes, flow=flow)
     terminal = Terminal(local, "--jobs", "30")
-    terminal.read_until(r"and 10 more\r\n.*0 of 30 ended, 30 running", seconds=60)
+    terminal.read_until(r"and 10 more\r\n.*0 of 30 ended, 30 running", seconds=120)
     (local.folder / "go").touch()
     assert terminal.end() == 0

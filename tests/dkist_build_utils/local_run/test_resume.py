@@ -50,7 +50,7 @@ def test_kill_of_the_command_leaves_nothing_and_the_same_command_goes_on(local: 
     assert len(local.processes()) >= 4  # guardian, two tasks, a child
     command.kill()
     command.wait()
-    until(lambda: local.processes() == [], seconds=20)
+    until(lambda: local.processes() == [])
     plan = local.plan()
     assert plan.pop("Parse").startswith("keep: success")
     assert plan == {"Left": "run: interrupted", "Right": "run: interrupted", "Join": "run: never ran"}
@@ -133,7 +133,7 @@ def test_kill_of_a_task_is_a_failure_of_that_task(local: Local) -> None:
     command = local.start(stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     until(lambda: any(line.startswith("pid") for line in local.tally) and "end Right" in local.tally)
     os.kill(int(next(line.split()[1] for line in local.tally if line.startswith("pid"))), signal.SIGKILL)
-    assert command.wait(20) == 1
+    assert command.wait(60) == 1
     plan = local.plan()
     assert "SIGKILL" in plan["Left"]
     assert plan["Right"].startswith("keep")
@@ -144,9 +144,11 @@ def test_kill_of_the_guardian_is_an_error_and_kills_the_tasks(local: Local) -> N
     local.write("class Left(Tallied): seconds = 60\n")
     command = local.start(stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     local.wait_for("begin Left 1")
+    local.wait_for("end Right")  # then no process ends or begins while they are looked at
+    until(lambda: len(local.processes()) == 3)  # the command, the guardian and Left
     (guardian,) = [pid for pid in local.processes() if b"guardian.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(guardian, signal.SIGKILL)
-    _, errors = command.communicate(timeout=20)
+    _, errors = command.communicate(timeout=60)
     assert command.returncode == 1
     assert "the process that starts tasks ended with status -9" in errors
     until(lambda: local.processes() == [])
@@ -181,7 +183,7 @@ def test_parts_that_are_asked_for(local: Local) -> None:
 
 def test_two_commands_on_one_folder(local: Local) -> None:
     """The second command is refused in one line, and the first goes on."""
-    local.write("class Parse(Tallied): seconds = 4\n")
+    local.write("class Parse(Tallied):\n    def work(self): wait_for_file('go')\n")
     first = local.start(stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     local.wait_for("begin Parse 1")
     second = local.run()
@@ -189,6 +191,7 @@ def test_two_commands_on_one_folder(local: Local) -> None:
     error = second.stderr.splitlines()[-1]
     assert f"in use by another dkist-build run (process {first.pid})" in error
     assert second.stdout == ""
+    (local.folder / "go").touch()
     assert first.wait(60) == 0
 
 
@@ -197,7 +200,7 @@ def test_next_command_waits_for_the_tasks_of_a_killed_one(local: Local) -> None:
     local.write(
         "class Parse(Tallied):\n    def work(self):\n        try:\n            if not os.path.exists('once'):\n"
         "                open('once', 'w'); tally('working'); time.sleep(60)\n        finally:\n"
-        "            tally('cleaning'); time.sleep(6); tally('cleaned')\n"
+        "            tally('cleaning'); time.sleep(8); tally('cleaned')\n"  # of the ten seconds that it has
     )
     command = local.start(stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     local.wait_for("working")
@@ -213,14 +216,14 @@ def test_next_command_waits_for_the_tasks_of_a_killed_one(local: Local) -> None:
 def test_signal_stops_in_order_and_keeps_what_is_done(local: Local, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM let running tasks clean up, start no other and end with status 1."""
     local.write(
-        "class Left(Tallied):\n    retries = 2\n    def work(self):\n        try: time.sleep(60)\n"
+        "class Left(Tallied):\n    retries = 2\n    def work(self):\n        try: tally('working'); time.sleep(60)\n"
         "        finally: tally('cleaned up')\nclass Right(Tallied): seconds = 60\n"
     )
     command = local.start(stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    local.wait_for("begin Left 1")
+    local.wait_for("working")
     local.wait_for("begin Right 1")
     command.send_signal(number)
-    output, errors = command.communicate(timeout=20)
+    output, errors = command.communicate(timeout=60)
     assert command.returncode == 1
     assert "cleaned up" in local.tally
     assert f"{number.name}: stopping" in errors
@@ -233,17 +236,17 @@ def test_signal_stops_in_order_and_keeps_what_is_done(local: Local, number: sign
 def test_second_ctrl_c_kills(local: Local) -> None:
     """A task that does not end by SIGTERM is killed by the second Ctrl-C, at once."""
     local.write(
-        "class Left(Tallied):\n    def work(self):\n        try: time.sleep(60)\n"
+        "class Left(Tallied):\n    def work(self):\n        try: tally('working'); time.sleep(60)\n"
         "        finally: tally('stubborn'); time.sleep(60)\n"
     )
     command = local.start(stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    local.wait_for("begin Left 1")
+    local.wait_for("working")
     command.send_signal(signal.SIGINT)
     local.wait_for("stubborn")
     start = time.monotonic()
     command.send_signal(signal.SIGINT)
-    assert command.wait(20) == 1
-    assert time.monotonic() - start < 6
+    assert command.wait(60) == 1
+    assert time.monotonic() - start < 8  # ten seconds after the first one it would be killed anyway
     assert local.processes() == []
 
 

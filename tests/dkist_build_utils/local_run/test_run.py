@@ -19,6 +19,17 @@ class Left(Tallied):
         raise ValueError("no frames")
 """
 
+MEETING = """
+class Meets(Tallied):
+    def work(self):
+        time.sleep(0.5)
+        if os.path.exists("meet"):
+            open(f"{self.task_name} is here", "w").close()
+            wait_for_file("Right is here" if self.task_name == "Left" else "Left is here")
+class Left(Meets): ...
+class Right(Meets): ...
+"""
+
 
 def test_every_task_runs_once_after_its_upstreams(local: Local) -> None:
     """The tasks run in order, each in a process of its own, and a table says what became of them."""
@@ -35,9 +46,11 @@ def test_every_task_runs_once_after_its_upstreams(local: Local) -> None:
 
 def test_independent_tasks_run_at_once(local: Local) -> None:
     """As many tasks as there are jobs run at the same time."""
-    local.write("class Left(Tallied): seconds = 0.5\nclass Right(Tallied): seconds = 0.5\n")
+    local.write(MEETING)
+    (local.folder / "meet").touch()
     assert local.run("--jobs", "2").returncode == 0
     assert [line.split()[0] for line in local.tally[2:6]] == ["begin", "begin", "end", "end"]
+    (local.folder / "meet").unlink()
     assert local.run("--jobs", "1", "--fresh").returncode == 0
     assert [line.split()[0] for line in local.tally[10:14]] == ["begin", "end", "begin", "end"]
 
@@ -75,15 +88,15 @@ def test_retry_that_succeeds(local: Local) -> None:
 def test_timeout_lets_the_task_clean_up(local: Local) -> None:
     """A task that takes too long gets SIGTERM, unwinds, and is a timeout."""
     local.write(
-        "class Left(Tallied):\n    timeout_seconds = 3\n"
+        "class Left(Tallied):\n    timeout_seconds = 10\n"
         "    def work(self):\n        try: time.sleep(60)\n        finally: tally('cleaned up')\n"
     )
     summary = local.summary()
     left = next(task for task in summary["tasks"] if task["name"] == "Left")
-    assert (left["state"], left["reason"]) == ("timeout", "timeout of 3 s")
+    assert (left["state"], left["reason"]) == ("timeout", "timeout of 10 s")
     assert "cleaned up" in local.tally
     stop = json.loads((local.run_folder / "outcomes" / "Left-1-stop.json").read_text())
-    assert stop == {"stop": "timeout", "text": "timeout of 3 s"}
+    assert stop == {"stop": "timeout", "text": "timeout of 10 s"}
 
 
 def test_unusable_request_is_not_tried_again(local: Local) -> None:

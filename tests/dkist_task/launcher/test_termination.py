@@ -84,7 +84,7 @@ class FailsCleaning(Task):
 
 
 def terminate(launch: Launcher, process: subprocess.Popen[str], times: int = 1) -> Launched:
-    """Send SIGTERM once the task says that it is ready, and wait for its end."""
+    """Send SIGTERM once the task says that it is ready, leave the file ``struck``, and wait for its end."""
     assert process.stdout is not None
     head = ""
     for line in process.stdout:
@@ -95,6 +95,7 @@ def terminate(launch: Launcher, process: subprocess.Popen[str], times: int = 1) 
     for _ in range(times):
         process.send_signal(signal.SIGTERM)
         time.sleep(0.02)
+    (launch.folder / "struck").touch()
     ended = launch.finish(process)
     return Launched(ended.status, head + ended.output, ended.errors, time.monotonic() - began)
 
@@ -209,7 +210,8 @@ class Task(TaskBase):
     def run(self): pass
     def __exit__(self, *_):
         print("READY", flush=True)
-        time.sleep(0.5)
+        until = time.monotonic() + 60
+        while not os.path.exists("struck") and time.monotonic() < until: time.sleep(0.02)
         print("CLEANED", flush=True)
 """
     ended = terminate(launch, launch.start(code, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint), times=2)
@@ -222,7 +224,11 @@ def test_sigterm_after_the_outcome_is_settled_changes_nothing(collector: Collect
     """A task that was reported as a success exits as one."""
     code = """
 import atexit
-atexit.register(lambda: (print("READY", flush=True), time.sleep(0.5)))
+def last():
+    print("READY", flush=True)
+    until = time.monotonic() + 60
+    while not os.path.exists("struck") and time.monotonic() < until: time.sleep(0.02)
+atexit.register(last)
 class Task(TaskBase):
     def run(self): pass
 """

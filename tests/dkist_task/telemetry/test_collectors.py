@@ -22,8 +22,8 @@ class Fails(Ends):
     def run(self): raise ValueError("bad frame")
 """
 
-LIMIT_SECONDS = 5.0
-"""3 s are promised; other tests at the same time add to them, and stock OpenTelemetry takes 9 to 40."""
+LIMIT_SECONDS = 8.0
+"""3 s are promised; what else a busy machine does adds to them, and stock OpenTelemetry takes 9 to 40."""
 
 Talk = Callable[[socket.socket], None]
 
