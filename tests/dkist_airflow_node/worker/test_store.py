@@ -31,9 +31,11 @@ def waits():
 
 def leaves_a_child():
     options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
+    code = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    code += "; os.mkdir('is deaf'); time.sleep(300)"
     child = subprocess.Popen([sys.executable, "-c", code], **options)
-    time.sleep(0.5)
+    while not Path("is deaf").exists():
+        time.sleep(0.02)
     Path("child").write_text(str(child.pid))
 """
 
@@ -152,7 +154,7 @@ def test_prune_leaves_a_running_task_and_a_child_that_it_left_behind(
         assert main(["environments", "prune", "--max-size", "0", "--keep-days", "0"]) == 0
         assert "is in use" in capsys.readouterr().err
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
     with worker.started("leaves_a_child") as process:
         assert b'"success"' in process.stderr.read()  # the runner goes on: it ends the child, which does not listen
         child = int((worker.work / "child").read_text(encoding="utf-8"))
@@ -161,7 +163,7 @@ def test_prune_leaves_a_running_task_and_a_child_that_it_left_behind(
         assert str(child) in json.dumps(listed(capsys))
         os.kill(child, signal.SIGKILL)
         wait_for(lambda: not is_running(child), "the child's end")
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
     assert main(["environments", "prune", "--max-size", "0"]) == 0
     assert worker.environments() == []
 

@@ -15,6 +15,7 @@ import pytest
 from dkist_airflow_node.worker.runner.log import MAXIMUM_LINE_BYTES, Output, tidy
 from dkist_airflow_node.worker.runner.processes import children_of
 from tests.dkist_airflow_node.worker.runner_host import RunnerHost
+from tests.dkist_airflow_node.worker.worker import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +154,7 @@ def test_a_slow_reader_holds_the_task_up_and_not_the_memory(host: RunnerHost) ->
     """As with any pipe."""
     assert host.result_of("writes_a_record_after_half_a_line").status == 0
     with host.started("writes_a_million_lines") as process:
+        wait_for(lambda: children_of(process.pid), "the runner's second process")
         time.sleep(1)
         (worker,) = children_of(process.pid)
         assert memory_of(worker) < 25_000_000

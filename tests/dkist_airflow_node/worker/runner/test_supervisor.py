@@ -55,6 +55,11 @@ def write(name, text):
     Path(name + ".new").write_text(text)
     os.rename(name + ".new", name)
 
+def wait_for(name):
+    end = time.monotonic() + 60
+    while not os.path.exists(name) and time.monotonic() < end:
+        time.sleep(0.02)
+
 def deaf():
     # A child in the task's group, one in a session of its own, one whose environment is not the task's, and a daemon.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -104,9 +109,10 @@ def leaves_a_child():
     print("the last word", end="")
 
 def leaves_a_loud_deaf_child():
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\\nwhile True: print('x' * 1000)"
+    code = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.mkdir('is deaf')"
+    code += "\\nwhile True: print('x' * 1000)"
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    time.sleep(0.5)
+    wait_for("is deaf")
     write("pids", str(process.pid))
 
 def sleeps():
@@ -116,6 +122,11 @@ def sleeps():
 def naps():
     write("pids", str(os.getpid()))
     time.sleep(1.5)
+    write("done", "yes")
+
+def naps_until_told():
+    write("pids", str(os.getpid()))
+    wait_for("go")
     write("done", "yes")
 
 def overlaps():
@@ -193,11 +204,16 @@ def started_by_a_process(host: RunnerHost, task: str, **changes: Any) -> Iterato
             host.end_all()
 
 
+def tell(host: RunnerHost) -> None:
+    """Let the task that naps until it is told come to its end."""
+    (host.work / "go").touch()
+
+
 def assert_all_gone_in_time(host: RunnerHost, pids: list[int], begin: float, *, at_least: float = 0) -> None:
     """Check that the processes, and all that the runner started, end 10 s after `begin`, more or less."""
     wait_for(lambda: not any(map(is_running, pids)), f"the end of {pids}", seconds=14)
     assert at_least <= time.monotonic() - begin < 14
-    wait_for(lambda: not host.pids(), "the end of the runner", seconds=8)
+    wait_for(lambda: not host.pids(), "the end of the runner")
 
 
 @pytest.mark.parametrize("how", ["command", "group", "first process", "second process"])
@@ -213,7 +229,7 @@ def test_a_deaf_task_and_its_children_are_killed_after_ten_seconds(host: RunnerH
         else:
             os.kill(runners_of(process.pid)[how == "second process"], signal.SIGTERM)
         assert_all_gone_in_time(host, pids, begin, at_least=9)
-        ended = process.end(seconds=5)
+        ended = process.end()
     assert ended.status == -signal.SIGTERM
     assert ended.result["result"] == "cancellation"
     assert "SIGTERM now, SIGKILL after 10 s" in ended.messages
@@ -257,7 +273,7 @@ def test_the_result_does_not_wait_for_what_is_left(host: RunnerHost) -> None:
         process.command(stop="cancellation", text="cleared")
         process.stdout.read()
         assert json.loads(process.stderr.read())["result"] == "cancellation"
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - begin < 8
         assert any(map(is_running, pids))
         assert_all_gone_in_time(host, pids, begin, at_least=9)
 
@@ -317,7 +333,7 @@ def test_without_pidfds_the_runner_looks_once_a_second(host: RunnerHost, error: 
         assert all(map(is_running, pids))
         watched.kill()
         watched.wait()
-        assert process.end(seconds=5).result["result"] == "cancellation"
+        assert process.end().result["result"] == "cancellation"
 
 
 def test_without_lists_of_children_descendants_are_found_by_their_parent(host: RunnerHost) -> None:
@@ -339,7 +355,7 @@ def test_a_task_does_not_outlive_either_of_the_runners_processes(host: RunnerHos
         begin = time.monotonic()
         os.kill(runners_of(process.pid)[which], signal.SIGKILL)
         assert_all_gone_in_time(host, pids, begin, at_least=9)
-        ended = process.end(seconds=5)
+        ended = process.end()
     assert ended.status == -signal.SIGKILL
     assert (host.work / "unwound").exists() == (task == "polite")
     if which == 0:
@@ -374,6 +390,7 @@ def test_the_children_of_a_task_that_was_killed_go_too(host: RunnerHost) -> None
 
 def test_a_child_left_behind_does_not_delay_the_end_and_is_ended(host: RunnerHost) -> None:
     """Though it holds the task's output. The log says what was left, and every word of the task is there."""
+    assert host.result_of("shows_signals").status == 0  # builds the environment
     with host.started("leaves_a_child") as process:
         begin = time.monotonic()
         ended = process.end()
@@ -389,11 +406,12 @@ def test_a_child_that_goes_on_writing_does_not_delay_the_end(host: RunnerHost) -
     """What was in the pipe when the task ended is taken, and no more."""
     assert host.result_of("shows_signals").status == 0
     with host.started("leaves_a_loud_deaf_child") as process:
-        begin = time.monotonic()
         process.stdout.read()
         assert json.loads(process.stderr.read())["result"] == "success"
-        assert time.monotonic() - begin < 4
-        assert_all_gone_in_time(host, pids_of(host), begin, at_least=9)
+        begin = time.monotonic()
+        pids = pids_of(host)
+        assert all(map(is_running, pids))
+        assert_all_gone_in_time(host, pids, begin, at_least=9)
 
 
 def test_signals_and_input_of_a_task_are_plain(host: RunnerHost) -> None:
@@ -461,12 +479,13 @@ def test_attempts_of_one_task_never_overlap(host: RunnerHost) -> None:
 def test_a_second_attempt_waits_though_the_lock_was_deleted(host: RunnerHost) -> None:
     """Somebody may clean up what looks like leftovers: the folder of the attempt has the lock, too."""
     assert host.result_of("shows_signals").status == 0
-    with host.started("naps", attempt="a") as first:
+    with host.started("naps_until_told", attempt="a") as first:
         pids_of(host)
         (lock,) = (host.store / "attempts").glob("*.lock")
         lock.unlink()
         with host.started("shows_signals", attempt="a") as second:
             second.read_message("waiting for the end of another attempt")
+            tell(host)
             assert first.end().result["result"] == "success"
             assert second.end().status == 0
     assert (host.work / "done").exists()
@@ -475,23 +494,25 @@ def test_a_second_attempt_waits_though_the_lock_was_deleted(host: RunnerHost) ->
 
 def test_an_attempt_that_is_stopped_while_it_waits_disturbs_nobody(host: RunnerHost) -> None:
     """Folder and lock are those of the attempt that it waits for."""
-    with host.started("naps", attempt="a") as first:
+    with host.started("naps_until_told", attempt="a") as first:
         pids_of(host)
         with host.started("shows_signals", attempt="a") as second:
             second.read_message("waiting for the end of another attempt")
             second.command(stop="cancellation", text="cleared")
             assert second.end().result["result"] == "cancellation"
             assert list((host.store / "attempts").glob("*.lock"))
+            tell(host)
             assert first.end().result["result"] == "success"
     assert list((host.store / "attempts").iterdir()) == []
 
 
 def test_an_attempt_whose_folder_was_deleted_says_so(host: RunnerHost) -> None:
     """Without its folder, nothing is known of how a task ended; the reason says which folder that was."""
-    with host.started("naps", attempt="a") as first:
+    with host.started("naps_until_told", attempt="a") as first:
         pids_of(host)
         (folder,) = (path for path in (host.store / "attempts").iterdir() if path.is_dir())
         shutil.rmtree(folder)
+        tell(host)
         result = first.end().result
     assert result["result"] == "failure"
     assert f"cannot write to {folder}: No such file or directory" in result["reason"]
@@ -519,10 +540,11 @@ def test_the_next_attempt_ends_what_a_killed_runner_left(host: RunnerHost, *, is
 def test_a_runner_that_proc_hides_is_not_taken_for_a_dead_one(host: RunnerHost) -> None:
     """With hidepid=2, an ordinary user does not see his own runner: a second attempt waits for it all the same."""
     hidden = changed("parent_and_start_of(takers[0])", "parent_and_start_of(2**22 + 1)")
-    with host.started("naps", attempt="a") as first:
+    with host.started("naps_until_told", attempt="a") as first:
         pids_of(host)
         with host.started("shows_signals", attempt="a", modules=hidden) as second:
             second.read_message("waiting for the end of another attempt")
+            tell(host)
             assert first.end().result["result"] == "success"
             assert second.end().status == 0
 
@@ -550,19 +572,27 @@ def test_no_process_wakes_up_while_a_task_sleeps(host: RunnerHost) -> None:
 
     with host.started("sleeps", watch=(os.getpid(),)) as process:
         pids_of(host)
-        time.sleep(0.5)
-        before = [switches(pid) for pid in runners_of(process.pid)]
+        both = runners_of(process.pid)
+        seen: list[list[list[str]]] = []
+
+        def has_settled() -> bool:  # a busy machine may take long until both wait
+            time.sleep(0.5)
+            seen.append([switches(pid) for pid in both])
+            return seen[-2:-1] == seen[-1:]
+
+        wait_for(has_settled, "the end of the start")
         time.sleep(2)
-        assert [switches(pid) for pid in runners_of(process.pid)] == before
+        assert [switches(pid) for pid in both] == seen[-1]
 
 
 def test_airflows_end_harms_no_task(host: RunnerHost) -> None:
     """Where nobody reads any more, a task prints what it likes and comes to its end."""
-    with host.started("naps") as process:
+    with host.started("naps_until_told") as process:
         pids_of(host)
         process.stdout.close()
         process.stderr.close()
-        assert process.wait(20) == 0
+        tell(host)
+        assert process.wait(60) == 0
     assert (host.work / "done").exists()
 
 
@@ -573,4 +603,4 @@ def test_a_reader_that_stands_still_does_not_hold_up_a_stop(host: RunnerHost) ->
         begin = time.monotonic()
         process.command(stop="cancellation", text="cleared")
         assert_all_gone_in_time(host, pids, begin)
-        assert process.wait(5) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
