@@ -49,7 +49,7 @@ def test_list_for_machines(spool: Spool, capsys: pytest.CaptureFixture[str]) -> 
     }
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("command", ["list", "resend"])
 def test_a_pipe_and_a_folder_in_the_spool_hang_nothing(
     command: str, spool: Spool, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

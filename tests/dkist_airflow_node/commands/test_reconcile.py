@@ -136,7 +136,7 @@ def test_watch_leaves_the_young_to_callbacks(server: AirflowServer, spool: Spool
     assert spool.paths() == []
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_watch_ends_while_a_server_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM does not wait for the deadline of a request."""
     asked: list[bool] = []

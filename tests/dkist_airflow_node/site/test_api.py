@@ -123,7 +123,7 @@ def test_nobody_listens() -> None:
         api.ask("/version")
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("behave", [servers.hang_up, servers.flood, servers.say_nothing])
 def test_a_server_that_misbehaves(behave: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever answers in place of Airflow, it is one error, in time."""

@@ -175,6 +175,8 @@ def test_a_busy_collector_that_recovers_gets_everything(launch: Launcher) -> Non
             requests.append(body)
             self.send_response(503 if len(requests) <= 2 else 200)
             self.end_headers()
+            if len(requests) > 2:
+                (launch.folder / "accepted").touch()
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -183,7 +185,8 @@ def test_a_busy_collector_that_recovers_gets_everything(launch: Launcher) -> Non
 class Task(TaskBase):
     def run(self):
         with self.telemetry_span("early"): pass
-        time.sleep(6)
+        until = time.monotonic() + 60
+        while not os.path.exists("accepted") and time.monotonic() < until: time.sleep(0.05)
 """
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
         thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.05})
