@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-REQUEST_SECONDS = 30
+REQUEST_SECONDS = 120  # the first request of each kind takes seconds, and a busy machine ten times as long
 POLL_SECONDS = 0.25
 PAGE = 100
 

@@ -401,7 +401,7 @@ class Task(TaskBase):
     def run(self):
         threading.Timer(0.3, os.kill, (os.getpid(), 15)).start()
         self.derive()
-    def derive(self): hashlib.pbkdf2_hmac("sha256", b"p", b"s", 6_000_000)
+    def derive(self): hashlib.pbkdf2_hmac("sha256", b"p", b"s", 12_000_000)
 """
     ended = launch(code, DKIST_OUTCOME_FILE=str(outcome_file))
     assert ended.status == -signal.SIGTERM, ended.log
