@@ -43,12 +43,15 @@ import os, signal, sys, time
 from pathlib import Path
 from types import ModuleType
 
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
 def ancestors(title):
     pid = os.getpid()
     while pid > 1:
         if Path(f"/proc/{pid}/cmdline").read_text().startswith(title):
             yield pid
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = parent(pid)
 
 def Raise(): sys.exit(1)
 def AlsoRaise(): sys.exit(1)
@@ -66,8 +69,9 @@ def WaitAndRaise():
         time.sleep(0.2)
     sys.exit(1)
 def LoseWorker():
-    supervisor = next(ancestors("airflow supervisor"))
-    os.kill(next(ancestors("airflow worker -- 0")), signal.SIGSTOP)
+    worker = next(ancestors("airflow worker -- 0"))  # the id of the attempt follows
+    supervisor = parent(worker)  # whose title is another in each Airflow
+    os.kill(worker, signal.SIGSTOP)
     os.kill(supervisor, signal.SIGSTOP)
     time.sleep(120)
 """
@@ -236,6 +240,7 @@ def test_a_worker_that_is_lost(airflow: PrivateAirflow, worker: RunnerHost, inbo
     """No heartbeat any more: one failure, though Airflow calls back several times."""
     _, run_id = start(airflow, worker, "lost", [task("LoseWorker")])
     assert inbox.failures(run_id) == ["LoseWorker"]
+    assert {message["source"] for message in inbox.of(run_id)} == {"dag-processor"}
 
 
 def test_marked_by_hand(airflow: PrivateAirflow, worker: RunnerHost, inbox: Inbox) -> None:
