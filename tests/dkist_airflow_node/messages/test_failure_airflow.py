@@ -240,7 +240,7 @@ def test_a_worker_that_is_lost(airflow: PrivateAirflow, worker: RunnerHost, inbo
     """No heartbeat any more: one failure, though Airflow calls back several times."""
     _, run_id = start(airflow, worker, "lost", [task("LoseWorker")])
     assert inbox.failures(run_id) == ["LoseWorker"]
-    assert {message["source"] for message in inbox.of(run_id)} == {"dag-processor"}
+    assert {message["source"] for message in inbox.of(run_id)} == {"dag-processor", "listener"}
 
 
 def test_marked_by_hand(airflow: PrivateAirflow, worker: RunnerHost, inbox: Inbox) -> None:
