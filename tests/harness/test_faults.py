@@ -18,7 +18,7 @@ END = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.service
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_no_failure_is_lost_and_none_is_reported_twice(capsys: pytest.CaptureFixture[str]) -> None:
     """After one reconciliation, distinct keys are distinct final failures.
 

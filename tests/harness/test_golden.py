@@ -36,7 +36,7 @@ def test_what_is_there_is_never_written_again() -> None:
 
 
 @pytest.mark.service
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_every_form_runs_and_reports_its_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each form, with the script that it carries, succeeds, fails where a task fails, and has the failure reported."""
     wheels, dags, spool = tmp_path / "wheels", tmp_path / "dags", tmp_path / "spool"

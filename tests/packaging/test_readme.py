@@ -21,10 +21,10 @@ from harness.rest import AirflowApi, AirflowRefusalError
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DAG = "my_instrument_l0_to_l1_0.1.0"
-COMMANDS_SECONDS = 600
-RUN_SECONDS = 300
-STANDALONE_SECONDS = 300  # a minute where nothing else runs
-SEEN_SECONDS = 60
+COMMANDS_SECONDS = 1200
+RUN_SECONDS = 600
+STANDALONE_SECONDS = 600  # a minute where nothing else runs
+SEEN_SECONDS = 120
 
 
 @pytest.fixture
