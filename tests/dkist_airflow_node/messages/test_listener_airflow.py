@@ -240,5 +240,8 @@ def test_the_scheduler_does_not_wait(site: Site) -> None:
     rows = [json.loads(line) for line in site.times.read_text().splitlines()]
     of_scheduler = [row for row in rows if row["hook"] == "on_dag_run_failed" and row["arguments"] == ["scheduler"]]
     assert len(of_scheduler) >= 3
-    assert max(row["seconds"] for row in of_scheduler) < 1e-3
+    seconds = sorted(row["seconds"] for row in of_scheduler)
+    assert seconds[len(seconds) // 2] < 1e-3, seconds
+    # Others empty the processor's caches: at a load of 18 one took 1.02 ms. An import or a query takes far more.
+    assert seconds[-1] < 5e-3, seconds
     assert not any(row["pika"] for row in of_scheduler)
