@@ -124,7 +124,7 @@ def naps():
     time.sleep(1.5)
     write("done", "yes")
 
-def naps_until_told():
+def naps_until_go():
     write("pids", str(os.getpid()))
     wait_for("go")
     write("done", "yes")
@@ -205,7 +205,7 @@ def started_by_a_process(host: RunnerHost, task: str, **changes: Any) -> Iterato
 
 
 def tell(host: RunnerHost) -> None:
-    """Let the task that naps until it is told come to its end."""
+    """Let the task end that naps until the file ``go`` is there."""
     (host.work / "go").touch()
 
 
@@ -479,7 +479,7 @@ def test_attempts_of_one_task_never_overlap(host: RunnerHost) -> None:
 def test_a_second_attempt_waits_though_the_lock_was_deleted(host: RunnerHost) -> None:
     """Somebody may clean up what looks like leftovers: the folder of the attempt has the lock, too."""
     assert host.result_of("shows_signals").status == 0
-    with host.started("naps_until_told", attempt="a") as first:
+    with host.started("naps_until_go", attempt="a") as first:
         pids_of(host)
         (lock,) = (host.store / "attempts").glob("*.lock")
         lock.unlink()
@@ -494,7 +494,7 @@ def test_a_second_attempt_waits_though_the_lock_was_deleted(host: RunnerHost) ->
 
 def test_an_attempt_that_is_stopped_while_it_waits_disturbs_nobody(host: RunnerHost) -> None:
     """Folder and lock are those of the attempt that it waits for."""
-    with host.started("naps_until_told", attempt="a") as first:
+    with host.started("naps_until_go", attempt="a") as first:
         pids_of(host)
         with host.started("shows_signals", attempt="a") as second:
             second.read_message("waiting for the end of another attempt")
@@ -508,7 +508,7 @@ def test_an_attempt_that_is_stopped_while_it_waits_disturbs_nobody(host: RunnerH
 
 def test_an_attempt_whose_folder_was_deleted_says_so(host: RunnerHost) -> None:
     """Without its folder, nothing is known of how a task ended; the reason says which folder that was."""
-    with host.started("naps_until_told", attempt="a") as first:
+    with host.started("naps_until_go", attempt="a") as first:
         pids_of(host)
         (folder,) = (path for path in (host.store / "attempts").iterdir() if path.is_dir())
         shutil.rmtree(folder)
@@ -540,7 +540,7 @@ def test_the_next_attempt_ends_what_a_killed_runner_left(host: RunnerHost, *, is
 def test_a_runner_that_proc_hides_is_not_taken_for_a_dead_one(host: RunnerHost) -> None:
     """With hidepid=2, an ordinary user does not see his own runner: a second attempt waits for it all the same."""
     hidden = changed("parent_and_start_of(takers[0])", "parent_and_start_of(2**22 + 1)")
-    with host.started("naps_until_told", attempt="a") as first:
+    with host.started("naps_until_go", attempt="a") as first:
         pids_of(host)
         with host.started("shows_signals", attempt="a", modules=hidden) as second:
             second.read_message("waiting for the end of another attempt")
@@ -587,7 +587,7 @@ def test_no_process_wakes_up_while_a_task_sleeps(host: RunnerHost) -> None:
 
 def test_airflows_end_harms_no_task(host: RunnerHost) -> None:
     """Where nobody reads any more, a task prints what it likes and comes to its end."""
-    with host.started("naps_until_told") as process:
+    with host.started("naps_until_go") as process:
         pids_of(host)
         process.stdout.close()
         process.stderr.close()
