@@ -70,6 +70,23 @@ def test_tasks_that_were_cleared_one_after_the_other() -> None:
     assert count(first, second, queued=200) == 2
 
 
+def test_tasks_that_were_cleared_while_they_ran() -> None:
+    """One clearing; each gets its new id when its own process has ended, seconds apart."""
+    quick, slow = (
+        TaskHistory(
+            attempt(task, 2, max_tries=1, made=end + 0.1, scheduled=end + 1, start=end + 2, end=60),
+            [attempt(task, 1, made=None, scheduled=1, start=2, end=end)],
+        )
+        for task, end in (("A", 30.0), ("B", 38.0))
+    )
+    assert count(quick, slow, queued=29) == 1
+    again = TaskHistory(
+        attempt("A", 3, max_tries=2, made=100, scheduled=101, start=102, end=110),
+        [*quick.earlier, attempt("A", 2, max_tries=1, made=None, scheduled=31, start=32, end=60)],
+    )
+    assert count(again, slow, queued=100) == 2
+
+
 def test_a_clearing_that_a_retry_has_hidden() -> None:
     """The id is of the retry, but the attempts that were allowed before it have grown; the run's own time helps."""
     first = TaskHistory(

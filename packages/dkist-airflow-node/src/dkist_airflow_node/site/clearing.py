@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SLACK = timedelta(seconds=0.5)
 """Airflow clears the tasks of a run one after the other, some milliseconds each."""
 
+ENDING = timedelta(seconds=3)
+"""Airflow prepares the next attempt of a task that was cleared while it ran when its process has ended."""
+
 CREATION = timedelta(seconds=2)
 """How long Airflow may take to create a run and its tasks."""
 
@@ -98,7 +101,7 @@ def _earlier_traces(history: TaskHistory) -> list[_Trace]:
     for before, after in pairwise(history.attempts):
         begun = after.scheduled or after.start
         if after is not history.latest and _is_cleared_between(before, after) and begun is not None:
-            begin = before.end or before.start or LONG_AGO
+            begin = _earliest_clearing(before, begun) or before.end or before.start or LONG_AGO
             found.append(_Trace(begin - SLACK if begin > LONG_AGO else begin, begun, frozenset({_task(after)})))
     return found
 
@@ -115,11 +118,25 @@ def _latest_traces(histories: Collection[TaskHistory]) -> list[_Trace]:
             groups.append([(moment, index)])
     found = []
     for number, group in enumerate(groups):
-        cleared = [index for _, index in group if _is_cleared(ordered[index], is_later=number > 0)]
+        cleared = []
+        for moment, index in group:
+            history = ordered[index]
+            if not _is_cleared(history, is_later=number > 0):
+                continue
+            if history.earlier and (begin := _earliest_clearing(history.earlier[-1], moment)) is not None:
+                found.append(_Trace(begin - SLACK, moment + SLACK, frozenset({_task(history.latest)})))
+            else:
+                cleared.append(index)
         if cleared:
             tasks = frozenset(_task(ordered[index].latest) for index in cleared)
             found.append(_Trace(group[0][0] - SLACK, group[-1][0] + SLACK, tasks))
     return found
+
+
+def _earliest_clearing(before: Attempt, moment: datetime) -> datetime | None:
+    """Return since when an attempt may have been cleared, if it ran until Airflow prepared the next one; else None."""
+    is_ended_by_it = before.end is None or abs(moment - before.end) <= ENDING
+    return before.start if is_ended_by_it else None
 
 
 def _is_cleared(history: TaskHistory, *, is_later: bool) -> bool:
