@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -205,9 +206,10 @@ def _compile_faults(name: str, content: bytes) -> Iterator[Fault]:
 
 def _task_faults(distribution: str, workflows: Sequence[Workflow], *, imports_tasks: bool) -> Iterator[Fault]:
     """Yield the faults that tasks would have in their environments."""
-    problems = [*_setting_problems(workflows), *_function_problems(distribution, workflows)]
-    if imports_tasks:
-        problems += _import_problems(distribution, workflows)
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the imports are tried by another process meanwhile
+        tried = pool.submit(list, _import_problems(distribution, workflows)) if imports_tasks else None
+        problems = [*_setting_problems(workflows), *_function_problems(distribution, workflows)]
+        problems += tried.result() if tried is not None else []
     yield from _shared_faults(problems)
 
 
