@@ -118,6 +118,20 @@ def test_a_disk_that_fails_leaves_no_part(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_synced_is_named_and_its_message_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is complete by then: the error says what failed, and the message is neither lost nor held."""
+
+    def fail(_folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(spool_module, "sync_folder", fail)
+    with pytest.raises(SpoolError, match=r"cannot be written: .*Input/output error"):
+        Spool(tmp_path).add(make_message("1").to_json())
+    assert names(Spool(tmp_path)) == ["1"]
+
+
 def test_a_folder_that_is_missing_holds_nothing_and_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """Before the first failure there is no folder; something else in its place is a wrong setting."""
     assert names(Spool(tmp_path / "none")) == []
