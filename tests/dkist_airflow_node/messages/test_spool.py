@@ -84,6 +84,24 @@ def test_a_folder_that_others_may_use_is_closed(tmp_path: Path, mode: int) -> No
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
+def test_a_private_folder_keeps_its_mode(tmp_path: Path) -> None:
+    """What else an administrator has set on a folder that nobody else may use, here the setgid bit, stays."""
+    tmp_path.chmod(0o2700)
+    Spool(tmp_path).add(make_message().to_json())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o2700
+
+
+def test_undecided_messages_wait_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    """Nobody sends them from the spool, and as many may wait there as in the spool."""
+    spool = Spool(tmp_path, maximum_messages=1)
+    path = spool.undecided.add(make_message("1").to_json())
+    assert path.parent == tmp_path / "undecided"
+    assert names(spool) == []
+    assert names(spool.undecided) == ["1"]
+    with pytest.raises(SpoolError, match="is full: 1 messages wait there"):
+        spool.undecided.add(make_message("2").to_json())
+
+
 def test_full(tmp_path: Path) -> None:
     """The spool is bounded, keeps what it has, and says so."""
     spool = Spool(tmp_path, maximum_messages=2)
