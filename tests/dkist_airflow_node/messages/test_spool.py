@@ -84,6 +84,24 @@ def test_a_folder_that_others_may_use_is_closed(tmp_path: Path, mode: int) -> No
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
+def test_a_private_folder_keeps_its_mode(tmp_path: Path) -> None:
+    """What else an administrator has set on a folder that nobody else may use, here the setgid bit, stays."""
+    tmp_path.chmod(0o2700)
+    Spool(tmp_path).add(make_message().to_json())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o2700
+
+
+def test_undecided_messages_wait_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    """Nobody sends them from the spool, and as many may wait there as in the spool."""
+    spool = Spool(tmp_path, maximum_messages=1)
+    path = spool.undecided.add(make_message("1").to_json())
+    assert path.parent == tmp_path / "undecided"
+    assert names(spool) == []
+    assert names(spool.undecided) == ["1"]
+    with pytest.raises(SpoolError, match="is full: 1 messages wait there"):
+        spool.undecided.add(make_message("2").to_json())
+
+
 def test_full(tmp_path: Path) -> None:
     """The spool is bounded, keeps what it has, and says so."""
     spool = Spool(tmp_path, maximum_messages=2)
@@ -116,6 +134,20 @@ def test_a_disk_that_fails_leaves_no_part(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(SpoolError, match=r"cannot be written: .*No space left on device"):
         Spool(tmp_path).add(make_message().to_json())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_synced_is_named_and_its_message_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is complete by then: the error says what failed, and the message is neither lost nor held."""
+
+    def fail(_folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(spool_module, "sync_folder", fail)
+    with pytest.raises(SpoolError, match=r"cannot be written: .*Input/output error"):
+        Spool(tmp_path).add(make_message("1").to_json())
+    assert names(Spool(tmp_path)) == ["1"]
 
 
 def test_a_folder_that_is_missing_holds_nothing_and_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:

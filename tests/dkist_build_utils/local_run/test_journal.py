@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +15,14 @@ import pytest
 
 from dkist_build_utils.errors import JournalError
 from dkist_build_utils.local_run.attempt import Attempt, Fingerprint
-from dkist_build_utils.local_run.journal import Journal, RunIdentity, read_record
+from dkist_build_utils.local_run.journal import Journal, Record, RunIdentity, read_record
 
 IDENTITY = RunIdentity("small_main", 7)
 
 
-def attempt(task: str, result: str = "success") -> Attempt:
-    """Return a first attempt."""
-    return Attempt(task, 1, result, Fingerprint("small:Task"), reason="because")
+def attempt(task: str, result: str = "success", try_number: int = 1) -> Attempt:
+    """Return an attempt, the first one unless another number is given."""
+    return Attempt(task, try_number, result, Fingerprint("small:Task"), reason="because")
 
 
 @contextmanager
@@ -36,12 +38,98 @@ def full_disk(room: int) -> Iterator[None]:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Attempts come back as they were, and the first line says what the folder belongs to."""
-    with Journal(tmp_path / "run", IDENTITY) as journal:
+    folder = tmp_path / "new" / "run"
+    with Journal(folder, IDENTITY) as journal:
         journal.append([attempt("A"), attempt("B", "failure")])
-    record = read_record(tmp_path / "run", IDENTITY)
+    record = read_record(folder, IDENTITY)
     assert record.last == {"A": attempt("A"), "B": attempt("B", "failure")}
-    header = json.loads((tmp_path / "run" / "run.jsonl").read_text().splitlines()[0])
+    header = json.loads((folder / "run.jsonl").read_text().splitlines()[0])
     assert (header["journal"], header["workflow"], header["recipe_run_id"]) == (1, "small_main", 7)
+
+
+def test_folder_without_a_journal_has_an_empty_record_and_is_not_made(tmp_path: Path) -> None:
+    """To ask what a run would do leaves nothing behind."""
+    assert read_record(tmp_path / "run", IDENTITY) == Record()
+    assert not (tmp_path / "run").exists()
+
+
+def test_task_is_interrupted_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    """A task that began and has no end is interrupted, for the command that wrote it and for the next one."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert not journal.record.is_interrupted("A")
+        journal.begin("A", 1, attempt("A").fingerprint)
+        assert journal.record.is_interrupted("A")
+        assert not journal.record.is_interrupted("B")
+    assert read_record(tmp_path, IDENTITY).is_interrupted("A")
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.append([attempt("A", "failure")])
+        assert not journal.record.is_interrupted("A")
+        journal.begin("A", 2, attempt("A").fingerprint)
+    record = read_record(tmp_path, IDENTITY)
+    assert record.is_interrupted("A")
+    assert record.tries == {"A": 2}
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.append([attempt("A", try_number=2)])
+    assert not read_record(tmp_path, IDENTITY).is_interrupted("A")
+
+
+def test_attempts_are_counted_where_no_line_says_that_they_began(tmp_path: Path) -> None:
+    """The end of an attempt says its number too."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.append([attempt("A", try_number=3)])
+        assert journal.record.tries == {"A": 3}
+
+
+def test_what_somebody_asked_to_run_again_is_known_until_it_is_tried(tmp_path: Path) -> None:
+    """The wish outlives the command; an attempt at a task, whatever its result, fulfils the wish for that task."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.append([attempt("A"), attempt("B")])
+        journal.ask_again(["B", "A"])
+        assert journal.record.asked == {"A", "B"}
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.record.asked == {"A", "B"}
+        journal.append([attempt("A", "failure", 2)])
+    assert read_record(tmp_path, IDENTITY).asked == {"B"}
+
+
+def test_places_are_line_numbers_in_every_command(tmp_path: Path) -> None:
+    """Of two tasks the one with the greater place ended later, also if another command ran it."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.append([attempt("A"), attempt("B")])
+        assert journal.record.places == {"A": 2, "B": 3}
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.append([attempt("A", try_number=2)])
+        assert journal.record.places == {"A": 4, "B": 3}
+    assert read_record(tmp_path, IDENTITY).places == {"A": 4, "B": 3}
+
+
+def test_ends_and_wishes_are_on_the_disk_and_beginnings_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash of the machine may lose that a task began: it runs again in any case."""
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", flushed.append)
+    with Journal(tmp_path, IDENTITY) as journal:
+        flushed.clear()
+        journal.begin("A", 1, attempt("A").fingerprint)
+        assert len(flushed) == 0
+        journal.append([attempt("A")])
+        assert len(flushed) == 1
+        journal.ask_again(["A"])
+        assert len(flushed) == 2
+
+
+def test_others_may_read_a_run_folder_and_not_write_to_it(tmp_path: Path) -> None:
+    """A colleague can look at a run; the umask of whoever starts it can only close it further."""
+    mask = os.umask(0)
+    try:
+        Journal(tmp_path, IDENTITY).close()
+    finally:
+        os.umask(mask)
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {
+        ".lock": 0o644,
+        "run.jsonl": 0o644,
+    }
 
 
 def test_every_cut_of_the_last_line_keeps_the_others(tmp_path: Path) -> None:
@@ -112,10 +200,16 @@ def test_full_disk_loses_nothing(tmp_path: Path) -> None:
         (b'{"journal": 2, "made_with": "9.0"}\n', "written by dkist-build-utils 9.0, which is newer"),
         (b'{"journal": 1, "workflow": "other_main", "recipe_run_id": 7}\n', "holds recipe run 7 of workflow 'other_m"),
         (b'{"journal": 1, "workflow": "small_main", "recipe_run_id": 8}\n', "holds recipe run 8 of workflow 'small_m"),
+        (b'{"journal": 1, "workflow": "small_main"}\n', "holds recipe run 0 of workflow 'small_m"),
         (b"[1]\n", "is not the journal of a run"),
         (b"\x00\x00\x00\n", "is not the journal of a run"),
         (b'{"journal": 1, "workflow": "small_main", "recipe_run_id": 7}\nnonsense\n{}\n', "line 2 is not a line"),
         (b'{"journal": 1, "workflow": "small_main", "recipe_run_id": 7}\n{"task": "A"}\n', "line 2 is not a line"),
+        (b'{"journal": 1, "workflow": "small_main", "recipe_run_id": 7}\n{"again": 1}\n', "line 2 is not a line"),
+        (
+            b'{"journal": 1, "workflow": "small_main", "recipe_run_id": 7}\n{}\n{"task": "A", "fingerprint": []}\n',
+            "line 3 is not a line",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path: Path, content: bytes, match: str) -> None:
@@ -125,6 +219,8 @@ def test_what_is_refused(tmp_path: Path, content: bytes, match: str) -> None:
         Journal(tmp_path, IDENTITY)
     assert "\n" not in str(refused.value)
     assert (tmp_path / "run.jsonl").read_bytes() == content
+    with pytest.raises(JournalError, match=match):  # and not: in use by another command
+        Journal(tmp_path, IDENTITY)
 
 
 def test_members_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
@@ -138,8 +234,12 @@ def test_members_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
 
 def test_one_command_at_a_time(tmp_path: Path) -> None:
     """A folder that a command holds is refused to another, with the process that holds it."""
-    with Journal(tmp_path, IDENTITY), pytest.raises(JournalError, match=r"in use by another .* \(process \d+\)"):
-        Journal(tmp_path, IDENTITY)
+    (tmp_path / ".lock").write_text("12345678901\n")  # of an earlier command, whose number was longer
+    with Journal(tmp_path, IDENTITY):
+        held = set(os.listdir("/proc/self/fd"))
+        with pytest.raises(JournalError, match=rf"in use by another .* \(process {os.getpid()}\)"):
+            Journal(tmp_path, IDENTITY)
+        assert set(os.listdir("/proc/self/fd")) == held
     Journal(tmp_path, IDENTITY).close()
 
 
