@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with fault_site(made.folder) as site:
             trial = Trial(site)
             trial.say(f"Airflow is healthy: {site.airflow.url}")
-            is_whole = trial.inject(plan(given.seed, given.count, given.kinds), given.minutes)
+            # Some find nothing that is left to fail, such as a mark of a task that has failed by itself.
+            is_whole = trial.inject(plan(given.seed, 11 * given.count // 10, given.kinds), given.minutes)
             found = trial.settle()
         print(report(found, trial.faults(), seed=given.seed), flush=True)
     return 0 if found.holds and is_whole else 1

@@ -147,7 +147,7 @@ def _made_sets(
     base = located(first, b"")
     if base.is_last:
         return [base]
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:  # half of a resolution is waiting for the index
         proving = pool.submit(proven, base, is_first=bool(others))
         found = list(pool.map(lambda request: located(request, base.lock), others))
         return [proving.result(), *pool.map(proven, found)]
