@@ -21,7 +21,10 @@ def write_ours(folder: Path, count: int) -> None:
 
 
 def write_by_hand(folder: Path, count: int) -> None:
-    """Write DAG files as Airflow's documentation shows: one operator after the other."""
+    """Write DAG files as Airflow's documentation shows: one operator after the other, and the run's own parameter.
+
+    Without a parameter that the form shows and Airflow checks, the tasks would not know their recipe run.
+    """
     folder.mkdir(parents=True)
     operators = "\n".join(
         f'    step_{number:02} = BashOperator(task_id="Step{number:02}", bash_command="process --step {number}")'
@@ -31,8 +34,9 @@ def write_by_hand(folder: Path, count: int) -> None:
     for version in range(count):
         text = (
             "from airflow.providers.standard.operators.bash import BashOperator\n"
-            "from airflow.sdk import DAG\n\n"
-            f'with DAG("by_hand_1.{version}", schedule=None, catchup=False, tags=["by hand"]) as dag:\n'
+            "from airflow.sdk import DAG, Param\n\n"
+            'PARAMS = {"recipe_run_id": Param(1, type="integer", minimum=1, description="The recipe run.")}\n'
+            f'with DAG("by_hand_1.{version}", schedule=None, catchup=False, tags=["by hand"], params=PARAMS) as dag:\n'
             f"{operators}\n    {edges}\n"
         )
         (folder / f"by_hand_1.{version}.py").write_text(text)

@@ -53,8 +53,8 @@ connection = psycopg2.connect(sys.argv[1])
 connection.autocommit = True
 cursor = connection.cursor()
 cursor.execute(sys.argv[2])
-if cursor.description:
-    print(*(row[0] for row in cursor.fetchall()), sep="\\n")
+for row in cursor.fetchall() if cursor.description else ():
+    print(row[0])
 """
 
 
