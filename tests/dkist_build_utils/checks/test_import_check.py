@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+from dkist_build_utils.checks.import_check import ImportEnvironment, imitated_import_faults
 from tests.dkist_build_utils.conftest import TASKS, WORKFLOW, Install, faults_of, instrument
 
 
@@ -51,3 +54,20 @@ def test_environments_that_differ_see_what_each_would_see_alone(install: Install
     (fault,) = faults_of(install(replace(package, modules=modules, extras={"quality": ["pytest"]})))
     assert "task 'Assemble'" in fault
     assert "raises ValueError: pytest is there" in fault
+
+
+def test_environments_that_hide_the_same_share_their_imports(tmp_path: Path) -> None:
+    """Environments 0 and 2 hide the same module, so what both import is imported once; 1 parts from them first."""
+    task = "from dkist_task import TaskBase\nclass Task(TaskBase):\n    def run(self): ...\n"
+    (tmp_path / "a.py").write_text(task)
+    (tmp_path / "longer.py").write_text(f"import heavy\n{task}")
+    (tmp_path / "heavy.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write('once;')\n")
+    hidden = {"hidden_module": "some-distribution"}
+    environments = [
+        ImportEnvironment(("a:Task", "longer:Task"), hidden),
+        ImportEnvironment(("a:Task",), {}),
+        ImportEnvironment(("longer:Task",), hidden),
+    ]
+    path = [*sys.path, str(tmp_path)]
+    assert imitated_import_faults(sys.executable, environments, distribution="x", path=path) == [{}, {}, {}]
+    assert (tmp_path / "imported").read_text() == "once;"

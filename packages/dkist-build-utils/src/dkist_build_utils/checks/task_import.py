@@ -97,6 +97,15 @@ class Environments:
         """Return the distributions that hold a module that is hidden here; None if it is not hidden."""
         return self._absent[self.here[0]].get(module)
 
+    def differences(self, others: Collection[int]) -> int:
+        """Return in how many hidden modules those would differ that stay here, and those that leave: each may fork."""
+        stay = [number for number in self.here if number not in others]
+        count = 0
+        for numbers in (stay, others):
+            hidden = [set(self._absent[number]) for number in numbers]
+            count += len(hidden[0].union(*hidden) - hidden[0].intersection(*hidden)) if hidden else 0
+        return count
+
     def wait(self) -> None:
         """Wait for the end of every child."""
         for child in self._children:
@@ -145,16 +154,22 @@ class Importer:
         self._failed: dict[str, Problem] = {}
 
     def import_all(self, modules: Mapping[int, Sequence[str]]) -> None:
-        """Import the modules that each environment wants, and their packages; those that most of them want first."""
+        """Import the modules that each environment wants, and their packages; those that all of them want first.
+
+        Where no module is left that all want, the environments part such that those that hide nearly the same modules
+        stay together: they share the most before they fork again.
+        """
         wanted = {number: {part for name in names for part in _packages_of(name)} for number, names in modules.items()}
         while any(wanted[number] for number in self._environments.here):
             here = self._environments.here
-            name = max(
-                {name for number in here for name in wanted[number]},
-                key=lambda name: (sum(name in wanted[number] for number in here), -len(name), name),
-            )
-            if others := [number for number in here if name not in wanted[number]]:
-                self._environments.leave(others)
+            others = {
+                name: tuple(number for number in here if name not in wanted[number])
+                for name in {name for number in here for name in wanted[number]}
+            }
+            differences = {left: self._environments.differences(left) for left in set(others.values()) if left}
+            name = min(others, key=lambda name: (differences.get(others[name], -1), len(others[name]), len(name), name))
+            if others[name]:
+                self._environments.leave(others[name])
                 continue  # this process or the child, whichever we are, has its own next module
             self._import(name)
             for number in self._environments.here:
