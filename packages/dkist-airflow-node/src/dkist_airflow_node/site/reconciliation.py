@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from dkist_airflow_node.errors import MessageFormatError, SiteError, SiteRefusalError, SpoolError
+from dkist_airflow_node.errors import MessageFormatError, SiteError, SpoolError
 from dkist_airflow_node.messages import FailedTask, FailureMessage, Ledger, Source, named_task, read_message, whole_run
 from dkist_airflow_node.site.clearing import TaskHistory, clearings
 from dkist_airflow_node.site.run import (
@@ -20,7 +20,7 @@ from dkist_airflow_node.site.run import (
     earlier_attempts,
     ended_runs,
     failed_attempts,
-    run_of,
+    run_if_there,
 )
 from dkist_airflow_node.site.task_error import task_error
 from dkist_airflow_node.site.undecided import Decisions, decide, undecided_messages
@@ -160,7 +160,7 @@ def _failures(api: AirflowApi, since: datetime) -> list[Failure]:
     counts_running = _version(api) >= (3, 2)
     runs = {run.key: run for run in ended_runs(api, workflows, ["failed"], since)}
     for attempt in failed_attempts(api, workflows, since):
-        if attempt.run_key not in runs and (run := _run_if_there(api, attempt)) is not None:
+        if attempt.run_key not in runs and (run := run_if_there(api, *attempt.run_key)) is not None:
             runs[attempt.run_key] = run
     found = []
     for key, attempts in attempts_by_run(api, runs).items():
@@ -255,15 +255,6 @@ def _message(api: AirflowApi, failure: Failure, number: int, reason: str) -> Fai
 
 def _history(api: AirflowApi, latest: Attempt) -> TaskHistory:
     return TaskHistory(latest, earlier_attempts(api, latest) if latest.try_number > 1 else ())
-
-
-def _run_if_there(api: AirflowApi, attempt: Attempt) -> Run | None:
-    try:
-        return run_of(api, attempt.dag_id, attempt.run_id)
-    except SiteRefusalError as refusal:
-        if refusal.status == 404:  # deleted in the meantime
-            return None
-        raise
 
 
 def _version(api: AirflowApi) -> tuple[int, int]:

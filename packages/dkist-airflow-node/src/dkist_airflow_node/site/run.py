@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from dkist_airflow_node.errors import SiteError
+from dkist_airflow_node.errors import SiteError, SiteRefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 RUNS_A_QUESTION = 20
 """Runs whose tasks are asked for at once: their ids are in the question."""
+
+NOT_FOUND = 404
+"""HTTP: Airflow has no such run."""
 
 RunKey = tuple[str, str]
 """DAG id and run id."""
@@ -113,6 +116,16 @@ def active_runs(api: AirflowApi, dag_ids: Collection[str]) -> list[Run]:
 def run_of(api: AirflowApi, dag_id: str, run_id: str) -> Run:
     """Return one run."""
     return _run(api.ask(run_path(dag_id, run_id)))
+
+
+def run_if_there(api: AirflowApi, dag_id: str, run_id: str) -> Run | None:
+    """Return one run, None if it was deleted."""
+    try:
+        return run_of(api, dag_id, run_id)
+    except SiteRefusalError as refusal:
+        if refusal.status == NOT_FOUND:
+            return None
+        raise
 
 
 def failed_attempts(api: AirflowApi, dag_ids: Collection[str], since: datetime) -> list[Attempt]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dkist_airflow_node.errors import MessageFormatError, SiteRefusalError
+from dkist_airflow_node.errors import MessageFormatError
 from dkist_airflow_node.messages import FailureMessage, read_message
-from dkist_airflow_node.site.run import run_of
+from dkist_airflow_node.site.run import run_if_there
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 
 ENDED = frozenset({"success", "failed"})
 """States of a run that has ended."""
-
-NOT_FOUND = 404
-"""HTTP: no such run."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +115,7 @@ def decide(
 def _has_ended(api: AirflowApi, message: FailureMessage, asked: datetime) -> bool:
     """Return whether the run of a message has ended before Airflow was asked, or is gone."""
     dag_id = f"{message.workflow_name}_{message.workflow_version}"
-    try:
-        run = run_of(api, dag_id, str(message.dag_run_id))
-    except SiteRefusalError as refusal:
-        if refusal.status == NOT_FOUND:
-            return True
-        raise
+    run = run_if_there(api, dag_id, str(message.dag_run_id))
+    if run is None:
+        return True
     return run.state in ENDED and run.end is not None and run.end < asked
