@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from dkist_airflow_node.errors import MessageFormatError
@@ -90,6 +91,14 @@ class FailureMessage:
 
     environment: str | None = None
     """SHA-256 of the task's lock, or `null`. The environment's folder in the store begins with its first 32 digits."""
+
+    @property
+    def made(self) -> datetime | None:
+        """When it was made; None if it does not say so, as a message that was written by hand."""
+        try:
+            return datetime.fromisoformat(str(self.time)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
     def to_json(self) -> bytes:
         """Return the body of the message."""

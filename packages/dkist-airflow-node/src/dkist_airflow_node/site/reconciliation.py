@@ -134,7 +134,7 @@ def reconcile(
         What was found.
     """
     undecided, asked = undecided_messages(spool), datetime.now(UTC)
-    known = _failures(api, min([since, *(each.time for each in undecided)]))
+    known = _failures(api, min([since, *(each.message.made or asked for each in undecided)]))
     failures = [each for each in known if since <= each.end <= until]
     with _alone(spool, is_dry=is_dry):
         keys = {key for each in known for key in each.keys(UNSEEN_CLEARINGS)}
@@ -226,12 +226,9 @@ def _reported(spool: Spool) -> dict[str, float]:
     for path in (*spool.paths(), *spool.paths_aside()):  # before the ledger: a message that goes now gets there first
         try:
             message = FailureMessage.from_json(read_message(path))
-            seconds = datetime.fromisoformat(str(message.time)).timestamp()
         except MessageFormatError:
             continue
-        except (ValueError, OverflowError):  # copied there by hand, without its time
-            seconds = datetime.now(UTC).timestamp()
-        found[str(message.idempotency_key)] = seconds
+        found[str(message.idempotency_key)] = (message.made or datetime.now(UTC)).timestamp()
     for key, seconds in Ledger(spool.folder).confirmed().items():
         found[key] = max(seconds, found.get(key, 0.0))
     return found

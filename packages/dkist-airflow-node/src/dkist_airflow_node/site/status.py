@@ -271,13 +271,9 @@ def _message_times(spool: Spool) -> Iterator[datetime | None]:
     """Yield when each message that waits was made; None where it does not say so."""
     for path in spool.paths():
         try:
-            text = FailureMessage.from_json(read_message(path)).time
+            yield FailureMessage.from_json(read_message(path)).made
         except MessageFormatError:
             continue
-        try:
-            yield datetime.fromisoformat(str(text)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            yield None
 
 
 def _store(folder: Path) -> StoreFacts:

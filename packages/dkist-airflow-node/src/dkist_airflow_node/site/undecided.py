@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dkist_airflow_node.errors import MessageFormatError
@@ -13,6 +12,7 @@ from dkist_airflow_node.site.run import run_if_there
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
     from pathlib import Path
 
     from dkist_airflow_node.messages import Spool
@@ -44,14 +44,6 @@ class Undecided:
     """Its bytes."""
     message: FailureMessage
     """What it says."""
-
-    @property
-    def time(self) -> datetime:
-        """When it was made; now if it does not say so."""
-        try:
-            return datetime.fromisoformat(str(self.message.time)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            return datetime.now(UTC)
 
 
 def undecided_messages(spool: Spool) -> list[Undecided]:
