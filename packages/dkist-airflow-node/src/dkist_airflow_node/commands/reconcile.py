@@ -117,13 +117,12 @@ class _Work:
             ]  # fmt: skip
             click.echo(table(("WORKFLOW", "TASK", "RUN", "RECIPE RUN", "KEY", "REASON"), rows))
         decided = found.decisions
+        would = "would be " if self._is_dry else ""
         if decided.failed or decided.deleted:
-            so = ", if this were no dry run" if self._is_dry else ""
-            click.echo(f"undecided messages: {decided.failed} to be sent, {decided.deleted} deleted{so}")
-        verb = "would be spooled" if self._is_dry else "spooled"
+            click.echo(f"undecided messages: {decided.failed} {would}spooled, {decided.deleted} {would}deleted")
         click.echo(
             f"{found.failures} failures in {found.runs} runs since {now - self._since:%Y-%m-%d %H:%M} UTC; "
-            f"{len(found.missing)} not reported before, {verb} in {self.spool.folder}"
+            f"{len(found.missing)} not reported before, {would}spooled in {self.spool.folder}"
         )
         return len(found.missing) + decided.failed
 

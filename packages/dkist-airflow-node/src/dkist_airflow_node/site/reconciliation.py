@@ -221,9 +221,10 @@ def _unseen_clearings(failures: Sequence[Failure], reported: Mapping[str, float]
 
 
 def _reported(spool: Spool) -> dict[str, float]:
-    """Return when each failure was confirmed, refused or spooled, in seconds since 1970, by its key."""
+    """Return when each failure was confirmed, refused, spooled or kept undecided, in seconds since 1970, by its key."""
     found: dict[str, float] = {}
-    for path in (*spool.paths(), *spool.paths_aside()):  # before the ledger: a message that goes now gets there first
+    # Before the ledger: a message that goes now gets there first.
+    for path in (*spool.undecided.paths(), *spool.paths(), *spool.paths_aside()):
         try:
             message = FailureMessage.from_json(read_message(path))
         except MessageFormatError:
