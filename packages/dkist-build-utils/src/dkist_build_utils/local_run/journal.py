@@ -222,7 +222,7 @@ class Journal:
 
 def _unwritable(folder: Path, error: OSError) -> JournalError:
     """Return the error for a run folder in which no file can be made."""
-    way_out = "make room, or choose" if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else "choose"
+    way_out = "free disk space, or choose" if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else "choose"
     return JournalError(f"the run folder {folder} cannot be written to: {error.strerror}; {way_out} another --folder")
 
 

@@ -119,7 +119,7 @@ class AttemptProcess:
         _, is_lost, why = last_line.partition(OUTCOME_IS_LOST)
         if is_lost and not outcome:
             raise JournalError(
-                f"{self.files.outcome.stem} ended, but its outcome cannot be written: {why}; make room, then run the "
+                f"{self.files.outcome.stem} ended, but its outcome cannot be written: {why}; free disk space, then run the "
                 "same command again: what is in the journal is not lost"
             )
         return ending_of(status, outcome, self.stopped, last_line)
