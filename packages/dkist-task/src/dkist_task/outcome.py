@@ -35,6 +35,10 @@ class TaskSkipped(Exception):  # noqa: N818 a skip is not an error
         self.reason = reason
 
 
+OUTCOME_NOT_WRITTEN = "the outcome file cannot be written: "
+"""How the log says that the launcher could not report the end of a task; the cause follows."""
+
+
 class Outcome(NamedTuple):
     """How a piece of work ended.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dkist_build_utils.errors import JournalError
 from dkist_build_utils.local_run.ending import Ending, ending_of, read_outcome
 from dkist_build_utils.local_run.log import AttemptLog
+from dkist_task.outcome import OUTCOME_NOT_WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,8 +26,6 @@ PIPE_BYTES = 1 << 20
 """No pipe holds more than this when the process at its other end has ended."""
 NAME_LENGTH = 200
 """Characters of a task's name in the names of its files: a file system takes 255 with what comes after it."""
-OUTCOME_IS_LOST = "the outcome file cannot be written: "
-"""What the launcher says last where it cannot write how the task ended."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,11 @@ class AttemptProcess:
         if self.drain():
             self.guard.stop(self.key)  # something still has the pipe open
         outcome, last_line = self.outcome(), self.log.last_line
-        _, is_lost, why = last_line.partition(OUTCOME_IS_LOST)
+        _, is_lost, why = last_line.partition(OUTCOME_NOT_WRITTEN)
         if is_lost and not outcome:
             raise JournalError(
-                f"{self.files.outcome.stem} ended, but its outcome cannot be written: {why}; free disk space, then run the "
-                "same command again: what is in the journal is not lost"
+                f"{self.files.outcome.stem} ended, but its outcome cannot be written: {why}; free disk space, then run "
+                "the same command again: what is in the journal is not lost"
             )
         return ending_of(status, outcome, self.stopped, last_line)
 

@@ -18,7 +18,15 @@ from dkist_task.launcher.host import this_host
 from dkist_task.launcher.opening import opening_block
 from dkist_task.launcher.request import request_from, task_class_from
 from dkist_task.launcher.termination import Termination, die_of_sigterm
-from dkist_task.outcome import TERMINATED, TIMED_OUT, Outcome, is_clean_exit, outcome_of, qualified_name
+from dkist_task.outcome import (
+    OUTCOME_NOT_WRITTEN,
+    TERMINATED,
+    TIMED_OUT,
+    Outcome,
+    is_clean_exit,
+    outcome_of,
+    qualified_name,
+)
 from dkist_task.record import begin_record, moment
 from dkist_task.task import give_name, has_started_work, mark_launched
 from dkist_task.telemetry import (
@@ -255,7 +263,7 @@ def _write_outcome(
         try:
             write_outcome(path, members)
         except OSError as error:
-            log.say(logging.ERROR, f"the outcome file cannot be written: {error}")
+            log.say(logging.ERROR, f"{OUTCOME_NOT_WRITTEN}{error}")
 
 
 def _refuse(
