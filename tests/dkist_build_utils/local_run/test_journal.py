@@ -172,7 +172,8 @@ def test_line_that_was_cut_off_is_reported(tmp_path: Path, caplog: pytest.LogCap
 
 def test_disk_without_room_for_the_lock(tmp_path: Path) -> None:
     """Where not even the lock can be written, the error names the folder and the way out."""
-    match = rf"^the run folder {re.escape(str(tmp_path))} cannot be written to: File too large; free disk space, or choose"
+    folder = re.escape(str(tmp_path))
+    match = rf"^the run folder {folder} cannot be written to: File too large; free disk space, or choose"
     with full_disk(0), pytest.raises(JournalError, match=match):
         Journal(tmp_path, IDENTITY)
     Journal(tmp_path, IDENTITY).close()
