@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,11 @@ def runs(bodies: list[bytes]) -> list[str]:
 def waiting(spool: Spool) -> list[str]:
     """Return the runs whose messages wait."""
     return runs([path.read_bytes() for path in spool.paths()])
+
+
+def has_ended_thrice(log: Path) -> bool:
+    """Return whether a process that fails for ever has written three ends to its log."""
+    return log.read_text("utf-8").count("end") >= 3
 
 
 def end_pause(spool: Spool) -> None:
@@ -338,7 +344,7 @@ def test_restarts_and_kills_lose_nothing(broker: PrivateRabbitMQ, spool: Spool, 
         with log.open("wb") as output:
             program = [sys.executable, "-c", FAIL_FOR_EVER, log.stem]
             process = subprocess.Popen(program, stdout=output, stderr=subprocess.DEVNULL, env=environment)
-        wait_for(lambda log=log: log.read_text("utf-8").count("end") >= 3, "three failures")  # type: ignore[misc]  # a default binds the loop's value
+        wait_for(partial(has_ended_thrice, log), "three failures")
         time.sleep(random.uniform(0, 1.5))
         process.kill()
         process.wait()
