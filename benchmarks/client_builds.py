@@ -4,11 +4,11 @@ Two packages from the index: as they are, with the predecessor, and after ``dkis
 predecessor's ``validate_workflows`` compiles files and its ``export_dags`` writes them. Ours also import each task as
 its environment will, resolve a lock for each set of extras, make its environment and import the tasks in it.
 
-The goals are seconds on two free cores: validate 10, export 45 the first time and 8 when nothing has changed. They are
-in the notes. Wall-clock time on a shared machine says little, so a limit is on processor time beside the predecessor's:
-less than its own where nothing has changed, and a bit more than twice where tasks are imported for six environments.
-The first export has none: most of it is the client's own imports, once in each environment, and the predecessor does
-nothing like it.
+The goals are seconds on two free cores: validate 10, export 45 the first time and 8 when nothing has changed. Each
+row's note has the seconds. Wall-clock time on a shared machine says little, so a limit is on processor time, as a
+multiple of the predecessor's: below 1 where nothing has changed, a bit above 2 where tasks are imported for six
+environments. The first export has none: most of it is the client's own imports, once in each environment, and the
+predecessor does nothing like it.
 
 uv's cache must be warm: run it again if it was not, since downloads take processor time too.
 """

@@ -22,7 +22,7 @@ SLACK = timedelta(seconds=0.5)
 """Airflow clears the tasks of a run one after the other, some milliseconds each."""
 
 ENDING = timedelta(seconds=3)
-"""Airflow prepares the next attempt of a task that was cleared while it ran when its process has ended."""
+"""How long after the end of a process Airflow may take to prepare the next attempt of a task that was cleared."""
 
 CREATION = timedelta(seconds=2)
 """How long Airflow may take to create a run and its tasks."""

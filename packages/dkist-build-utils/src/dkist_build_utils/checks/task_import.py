@@ -98,7 +98,10 @@ class Environments:
         return self._absent[self.here[0]].get(module)
 
     def differences(self, others: Collection[int]) -> int:
-        """Return in how many hidden modules those would differ that stay here, and those that leave: each may fork."""
+        """Return how many modules only some of a group hide: the group that stays here, and the one that leaves.
+
+        At the look-up of each such module a group may have to fork again.
+        """
         stay = [number for number in self.here if number not in others]
         count = 0
         for numbers in (stay, others):

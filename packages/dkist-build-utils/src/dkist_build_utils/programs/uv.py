@@ -21,8 +21,14 @@ from dkist_build_utils.errors import BuildError, UvError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_DROPPED = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "FORCE_COLOR", "CLICOLOR_FORCE"} | {
-    "PYTHONDONTWRITEBYTECODE"  # else every environment of a release would compile the same modules again
+_DROPPED = {
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONDONTWRITEBYTECODE",  # else every environment of a release would compile the same modules again
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
 }
 
 
